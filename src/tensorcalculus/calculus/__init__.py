@@ -1,0 +1,1 @@
+"""How expressions are differentiated: forward, reverse, and the derivatives people ask for."""

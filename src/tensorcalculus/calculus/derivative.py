@@ -1,0 +1,236 @@
+"""The derivatives people ask for, in the layout: axes of the function, then of the variable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tensorcalculus.calculus.sweep import forward, identity_seed, reverse
+from tensorcalculus.errors import ShapeError, UnknownNameError, nearest
+from tensorcalculus.expr.contraction import contract
+from tensorcalculus.expr.dims import show_shape, unify
+from tensorcalculus.expr.node import Expr, Variable, variables_of
+from tensorcalculus.expr.operations.structural import lower
+from tensorcalculus.simplify.engine import simplify
+
+MODES = ("auto", "reverse", "forward", "mixed")
+SYMMETRY = ("projected", "full")
+
+
+def find_variable(f: Expr, name: str | Variable) -> Variable:
+    """The variable of that name in ``f``; UnknownNameError where it does not occur."""
+    if isinstance(name, Variable):
+        return name
+    if not isinstance(name, str):
+        raise TypeError(f"a variable or its name is expected, not {name!r}")
+    known = variables_of(f)
+    if name not in known:
+        have = ", ".join(known) or "none"
+        raise UnknownNameError(
+            f"{name!r} does not occur in the expression (its variables: {have})."
+            + nearest(name, known)
+        )
+    return known[name]
+
+
+def jacobian(
+    f: Expr, wrt: str | Variable, *, mode: str = "auto", symmetry: str = "projected"
+) -> Expr:
+    """The derivative of ``f`` by ``wrt``; shape ``f.shape + wrt.shape``.
+
+    Parameters
+    ----------
+    mode
+        ``"reverse"`` pulls cotangents back, ``"forward"`` pushes tangents, ``"mixed"`` pulls back
+        to the narrowest node that all paths pass and pushes forward to it; the result is the same.
+        ``"auto"`` takes the cheaper one.
+    symmetry
+        For a variable declared ``sym``, ``spd``, ``diag`` or ``tri``: ``"projected"`` (default)
+        gives the derivative inside that space (the symmetric part for a symmetric matrix),
+        ``"full"`` the derivative by all entries as if they were independent.
+
+    Raises
+    ------
+    UnknownNameError, NotDifferentiableError, ValueError
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode is one of {', '.join(MODES)}, not {mode!r}")
+    if symmetry not in SYMMETRY:
+        raise ValueError(f"symmetry is one of {', '.join(SYMMETRY)}, not {symmetry!r}")
+    variable = find_variable(f, wrt)
+    f = simplify(f)
+    if mode == "auto":
+        mode = "reverse" if f.ndim <= variable.ndim else "forward"
+    if mode == "mixed":
+        result = _mixed(f, variable)
+    elif mode == "reverse":
+        (result,) = reverse(f, [variable])
+    else:
+        result = _forward_jacobian(f, variable)
+    if symmetry == "projected":
+        result = project(result, f.ndim, variable)
+    return simplify(result)
+
+
+def _forward_jacobian(f: Expr, variable: Expr) -> Expr:
+    pushed = forward(f, {variable: identity_seed(variable.shape)})
+    n, k = f.ndim, variable.ndim
+    return contract([(pushed, tuple(range(k + n)))], (*range(k, k + n), *range(k)))
+
+
+def _mixed(f: Expr, variable: Variable) -> Expr:
+    from tensorcalculus.calculus.cut import narrowest
+
+    middle = narrowest(f, variable)
+    if middle is None:
+        (result,) = reverse(f, [variable])
+        return result
+    (above,) = reverse(f, [middle])
+    below = _forward_jacobian(middle, variable)
+    a, b, c = f.ndim, middle.ndim, variable.ndim
+    names = tuple(range(a + b + c))
+    return contract([(above, names[: a + b]), (below, names[a:])], names[:a] + names[a + b :])
+
+
+def project(derivative: Expr, lead: int, variable: Variable) -> Expr:
+    """The part of a derivative inside the space of a structured variable (last axes)."""
+    properties = variable.properties
+    if derivative.ndim != lead + variable.ndim or variable.ndim < 2:
+        return derivative
+    names = tuple(range(derivative.ndim))
+    head, axes = names[:lead], names[lead:]
+    if "diag" in properties:
+        repeated = (axes[0],) * len(axes)
+        return contract([(derivative, head + repeated)], head + repeated)
+    if "tri" in properties:
+        mask = lower(variable.shape[-1], 1)
+        return contract([(derivative, names), (mask, axes)], names)
+    if properties.isdisjoint(("sym", "spd")):
+        return derivative
+    from itertools import permutations
+
+    orders = list(permutations(axes))
+    swapped = [contract([(derivative, names)], head + order) for order in orders]
+    if all(e is derivative for e in swapped):
+        return derivative
+    result = swapped[0]
+    for e in swapped[1:]:
+        result = result + e
+    return result / len(orders)
+
+
+def gradient(f: Expr, wrt: str | Variable, *, symmetry: str = "projected") -> Expr:
+    """The gradient of a scalar, of the shape of the variable; ShapeError for other functions."""
+    if f.ndim:
+        raise ShapeError(
+            f"the gradient is that of a scalar; this expression has shape {show_shape(f.shape)}: "
+            "use jacobian"
+        )
+    return jacobian(f, wrt, mode="reverse", symmetry=symmetry)
+
+
+def hessian(
+    f: Expr,
+    wrt: str | Variable,
+    other: str | Variable | None = None,
+    *,
+    mode: str = "auto",
+    symmetry: str = "projected",
+) -> Expr:
+    """Second derivatives of a scalar: axes of ``wrt``, then of ``other`` (default: the same)."""
+    first = find_variable(f, wrt)
+    second = first if other is None else find_variable(f, other)
+    return jacobian(gradient(f, first, symmetry=symmetry), second, mode=mode, symmetry=symmetry)
+
+
+def derivative(
+    f: Expr,
+    wrt: str | Variable | Sequence[str | Variable],
+    order: int = 1,
+    *,
+    mode: str = "auto",
+    symmetry: str = "projected",
+) -> Expr:
+    """The ``order``-th derivative by ``wrt``, or the mixed one by a sequence of variables."""
+    if isinstance(order, bool) or not isinstance(order, int) or not 0 <= order <= 8:
+        raise ValueError(f"order is an integer from 0 to 8, not {order!r}")
+    if isinstance(wrt, (str, Variable)):
+        names = [find_variable(f, wrt)] * order
+    else:
+        names = [find_variable(f, name) for name in wrt]
+        if order not in (1, len(names)):
+            raise ValueError(f"order {order} does not fit the {len(names)} variables given")
+    for variable in names:
+        f = jacobian(f, variable, mode=mode, symmetry=symmetry)
+    return f
+
+
+def _directions(f: Expr, directions: Mapping[str, object]) -> dict[Variable, Expr]:
+    """Variables with their directions; a name stands for a new variable of the same shape."""
+    if not directions:
+        raise ValueError("give a direction for at least one variable, as in jvp(w='dw')")
+    found: dict[Variable, Expr] = {}
+    for name, direction in directions.items():
+        variable = find_variable(f, name)
+        found[variable] = _direction(f, direction, variable.shape, name)
+    return found
+
+
+def _direction(f: Expr, direction: object, shape: tuple, role: str) -> Expr:
+    if isinstance(direction, str):
+        known = variables_of(f).get(direction)
+        direction = known if known is not None else Variable(direction, shape)
+    if not isinstance(direction, Expr):
+        raise TypeError(f"the direction for {role} is a name or an expression, not {direction!r}")
+    same = len(direction.shape) == len(shape) and all(
+        unify(a, b) for a, b in zip(direction.shape, shape, strict=True)
+    )
+    if not same:
+        raise ShapeError(
+            f"the direction for {role} has shape {show_shape(direction.shape)}, "
+            f"expected {show_shape(shape)}"
+        )
+    return direction
+
+
+def jvp(f: Expr, directions: Mapping[str, object]) -> Expr:
+    """The directional derivative ``sum_w J_w dw``, without a Jacobian."""
+    f = simplify(f)
+    return simplify(forward(f, _directions(f, directions)))
+
+
+def vjp(f: Expr, cotangents: Mapping[str, object]) -> Expr | dict[str, Expr]:
+    """Cotangents of ``f`` pulled back to the named variables, without a Jacobian.
+
+    ``vjp(f, {"w": "g"})`` is the derivative of ``f:g`` by ``w``; one expression for one variable,
+    a dictionary for several (they share one sweep where the cotangent is the same).
+    """
+    f = simplify(f)
+    if not cotangents:
+        raise ValueError("name at least one variable and its cotangent, as in vjp(w='g')")
+    result = {}
+    for name, cotangent in cotangents.items():
+        variable = find_variable(f, name)
+        seed = _direction(f, cotangent, f.shape, name)
+        (pulled,) = reverse(f, [variable], seed)
+        result[name] = simplify(project(pulled, 0, variable))
+    return next(iter(result.values())) if len(result) == 1 else result
+
+
+def hvp(f: Expr, wrt: str | Variable, direction: str | Expr) -> Expr:
+    """The Hessian of a scalar applied to a direction, by forward over reverse."""
+    variable = find_variable(f, wrt)
+    return jvp_of(gradient(f, variable), variable, direction)
+
+
+def jvp_of(g: Expr, variable: Variable, direction: str | Expr) -> Expr:
+    d = _direction(g, direction, variable.shape, variable.name)
+    return simplify(project(forward(g, {variable: d}), 0, variable))
+
+
+def differential(f: Expr, names: Sequence[str | Variable]) -> Expr:
+    """The total differential in the named variables (all by default), in ``dW``, ``dX``, ..."""
+    chosen = [find_variable(f, n) for n in names] if names else list(variables_of(f).values())
+    f = simplify(f)
+    return simplify(
+        forward(f, {v: Variable(f"d{v.name}", v.shape, v.properties & {"sym"}) for v in chosen})
+    )

@@ -1,0 +1,48 @@
+"""Factorised matrices that several solves share, and functions of a symmetric matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tensorcalculus.compile.kernels import Array
+from tensorcalculus.errors import InputError
+
+
+class Factorization:
+    """LU factors of a square matrix, shared by every solve with it."""
+
+    def __init__(self, a: ArrayLike) -> None:
+        from scipy.linalg import get_lapack_funcs
+
+        self.a = np.asarray(a)
+        (getrf, self._getrs) = get_lapack_funcs(("getrf", "getrs"), (self.a,))
+        self._lu, self._pivots, info = getrf(self.a)
+        if info > 0:
+            raise InputError("a matrix to be inverted is singular")
+
+    def solve(self, b: ArrayLike, transposed: bool = False) -> Array:
+        """``inv(A) @ b``, or ``inv(A).T @ b``; ``b`` is a vector or a matrix."""
+        b = np.asarray(b)
+        if not self.a.size or not b.size:
+            return np.zeros(b.shape, np.result_type(self.a, b))
+        if np.iscomplexobj(b) and not np.iscomplexobj(self.a):
+            return self.solve(b.real, transposed) + 1j * self.solve(b.imag, transposed)
+        x, _ = self._getrs(self._lu, self._pivots, b, trans=1 if transposed else 0)
+        return x
+
+    def inverse(self) -> Array:
+        """The inverse as a matrix, where a formula needs its entries."""
+        return self.solve(np.eye(len(self.a)))
+
+
+def factorize(a: ArrayLike) -> Factorization:
+    """LU factors of ``a`` with partial pivoting; InputError where it is singular."""
+    return Factorization(a)
+
+
+def spectral(function: Callable[[Array], Array], d: Array, v: Array) -> Array:
+    """``V diag(f(d)) V'``."""
+    return (v * function(d)[..., None, :]) @ np.swapaxes(v, -1, -2)

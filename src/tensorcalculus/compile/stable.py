@@ -1,0 +1,82 @@
+"""Numerically safe forms, put in before source is written."""
+
+from __future__ import annotations
+
+from tensorcalculus.expr.contraction import contract
+from tensorcalculus.expr.maps import apply
+from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Number, Operation
+from tensorcalculus.expr.operations import operation
+from tensorcalculus.expr.rebuild import transform
+
+
+def stabilize(roots: list[Expr]) -> list[Expr]:
+    """The same functions in forms that lose no digits in tails and at singular points."""
+    return transform(roots, _stable)
+
+
+def _stable(node: Expr) -> Expr:
+    if isinstance(node, Combination):
+        return _one_minus(node)
+    if isinstance(node, Contraction):
+        return _power_times_log(_cofactor(node))
+    return node
+
+
+def _one_minus(node: Combination) -> Expr:
+    """``1-sigmoid(x)`` is ``sigmoid(-x)``: no cancellation for large x."""
+    if len(node.terms) == 2 and sorted(node.coefficients) == [-1, 1]:
+        minus = node.terms[node.coefficients.index(-1)]
+        plus = node.terms[node.coefficients.index(1)]
+        ones = isinstance(plus, Number) or (
+            isinstance(plus, Contraction) and not plus.operands and len(set(plus.out)) == plus.ndim
+        )
+        if ones and isinstance(minus, Map) and minus.function.name == "sigmoid":
+            return apply("sigmoid", -minus.args[0])
+    return node
+
+
+def _cofactor(node: Contraction) -> Expr:
+    """``det(X)*inv(X)`` is the cofactor matrix, which exists where the inverse does not."""
+    for factor in node.operands:
+        matrix, power = _determinant(factor)
+        if matrix is None:
+            continue
+        for k, (e, legs) in enumerate(zip(node.operands, node.legs, strict=True)):
+            if isinstance(e, Operation) and e.row.name == "inv" and e.args[0] is matrix:
+                pairs = list(zip(node.operands, node.legs, strict=True))
+                del pairs[k]
+                pairs = [(f, g) for f, g in pairs if f is not factor]
+                pairs.append((operation("cofactor", matrix), legs[::-1]))
+                if power > 1:
+                    pairs.append((operation("det", matrix) ** (power - 1), ()))
+                return contract(pairs, node.out, dict(enumerate(node.dims)))
+    return node
+
+
+def _determinant(e: Expr) -> tuple[Expr | None, int]:
+    """The matrix and exponent, where ``e`` is a positive integer power of a determinant."""
+    power = 1
+    if isinstance(e, Map) and e.function.name == "pow":
+        base, p = e.args
+        if isinstance(p, Number) and isinstance(p.value, int) and p.value > 0:
+            e, power = base, p.value
+    if isinstance(e, Operation) and e.row.name == "det" and e.ndim == 0:
+        return e.args[0], power
+    return None, 0
+
+
+def _power_times_log(node: Expr) -> Expr:
+    """``x^p*log(x)`` is taken as 0 at x = 0 for p > 0, its limit."""
+    if not isinstance(node, Contraction):
+        return node
+    pairs = list(zip(node.operands, node.legs, strict=True))
+    for k, (e, legs) in enumerate(pairs):
+        if isinstance(e, Map) and e.function.name == "log":
+            x = e.args[0]
+            for j, (f, other) in enumerate(pairs):
+                power = isinstance(f, Map) and f.function.name == "pow" and f.args[0] is x
+                if other == legs and (f is x or power):
+                    rest = [p for i, p in enumerate(pairs) if i not in (j, k)]
+                    rest.append((apply("xlogy", f, x), legs))
+                    return contract(rest, node.out, dict(enumerate(node.dims)))
+    return node

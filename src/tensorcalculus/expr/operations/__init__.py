@@ -1,0 +1,6 @@
+"""The table of linear-algebra operations: one row each, grouped by kind in the modules here."""
+
+from tensorcalculus.expr.operations import dense, reductions, spectral, structural
+from tensorcalculus.expr.operations.row import OPERATIONS, OperationRow, operation
+
+__all__ = ["OPERATIONS", "OperationRow", "dense", "operation", "reductions", "spectral", "structural"]

@@ -1,0 +1,374 @@
+"""Decompositions: eigh, svd and qr, with derivatives that stay finite at equal singular values.
+
+Eigenvectors of a repeated eigenvalue are a choice of basis.  Their differential divides by the gap
+of the eigenvalues; ``gap_multiply`` sets that quotient to 0 on a degenerate pair, which is right
+for every function that does not depend on the choice, and warns where a function does.  Functions
+``V*diag(f(d))*V'`` are kept as ``spectral`` operations: their divided differences have a limit.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from tensorcalculus.errors import ShapeError
+from tensorcalculus.expr.contraction import contract
+from tensorcalculus.expr.dims import dim, minimum, show_shape
+from tensorcalculus.expr.node import Expr, Map, Operation, Shape
+from tensorcalculus.expr.operations.dense import product, symmetric_part, transpose
+from tensorcalculus.expr.operations.row import (
+    OperationRow,
+    batched,
+    check_square,
+    operation,
+    register,
+    square,
+)
+from tensorcalculus.expr.operations.structural import lower
+
+_EIGH = "Giles (2008), Collected matrix derivative results, section 3.1, symmetric case"
+_SVD = "Townsend (2016), Differentiating the singular value decomposition, eqs. 17 to 19"
+_QR = "Walter, Lehmann, Lamour (2012), On evaluating higher-order derivatives of the QR, eq. 14"
+
+
+def eigh(a: Expr) -> tuple[Expr, Expr]:
+    """Eigenvalues (ascending) and orthonormal eigenvectors of the symmetric part of ``a``."""
+    return operation("eigvalsh", a), operation("eigh_V", a)
+
+
+def _vector_of_square(name: str):
+    def rule(args: tuple[Expr, ...], params: tuple) -> Shape:
+        check_square(name, args[0])
+        return args[0].shape[:-1]
+
+    return rule
+
+
+def _eigenbasis(a: Expr, da: Expr) -> tuple[Expr, Expr, Expr]:
+    d, v = eigh(a)
+    return d, v, product(transpose(v), symmetric_part(da), v)
+
+
+def _eigvalsh_differential(node: Operation, tangents) -> Expr:
+    d, _, inside = _eigenbasis(node.args[0], tangents[0])
+    return operation("degenerate_check", batched("ii->i", inside), d)
+
+
+def _eigh_v_differential(node: Operation, tangents) -> Expr:
+    d, v, inside = _eigenbasis(node.args[0], tangents[0])
+    return product(v, operation("gap_multiply", inside, d, params=(0,)))
+
+
+register(
+    OperationRow(
+        "eigvalsh",
+        _vector_of_square("eigvalsh"),
+        "spectral_kernels.eigh({0})",
+        "a symmetric matrix (its symmetric part is taken); eigenvalues ascending",
+        _EIGH,
+        r"\lambda({})",
+        differential=_eigvalsh_differential,
+        part=0,
+        sample="sym",
+    )
+)
+register(
+    OperationRow(
+        "eigh_V",
+        square("eigh_V"),
+        "spectral_kernels.eigh({0})",
+        "a symmetric matrix; eigenvectors as columns, differentiable at simple eigenvalues",
+        _EIGH,
+        r"\operatorname{{V}}_{{\mathrm{{eigh}}}}({})",
+        differential=_eigh_v_differential,
+        part=1,
+        sample="sym",
+    )
+)
+
+
+def _gap_shape(args: tuple[Expr, ...], params: tuple) -> Shape:
+    m, d = args
+    lead = max(m.shape[:-2], d.shape[:-1], key=len)
+    return (*lead, *m.shape[-2:])
+
+
+def _gap_differential(node: Operation, tangents) -> Expr:
+    # F.*M with F_ij = 1/(d_j - d_i): dF = -F.^2 .* (dd_j - dd_i)
+    m, d = node.args
+    dd = tangents[1]
+    ones = contract([], ("i",), {"i": d.shape[-1]})
+    spread = batched("i,j->ij", ones, dd) - batched("i,j->ij", dd, ones)
+    return -operation("gap_multiply", batched("ij,ij->ij", node, spread), d, params=node.params)
+
+
+def _gap_transpose(node: Operation, k: int, g: Expr) -> Expr:
+    return operation("gap_multiply", g, node.args[1], params=(1 - node.params[0],))
+
+
+register(
+    OperationRow(
+        "gap_multiply",
+        _gap_shape,
+        "spectral_kernels.gap_multiply({0}, {1}, {p0})",
+        "M./(d_j-d_i), 0 where d_i = d_j; warns where the result depends on the basis",
+        _EIGH,
+        r"\operatorname{{gap}}({})",
+        differential=_gap_differential,
+        transpose=_gap_transpose,
+        linear=(0,),
+    )
+)
+register(
+    OperationRow(
+        "degenerate_check",
+        lambda args, params: max(args, key=lambda a: a.ndim).shape,
+        "spectral_kernels.degenerate_check({0}, {1})",
+        "the first argument; warns where it differs over equal entries of the second",
+        "single eigenvalues have no derivative where they coincide",
+        "{}",
+        transpose=lambda node, k, g: operation("degenerate_check", g, node.args[1]),
+        differential=lambda node, tangents: None,
+        linear=(0,),
+    )
+)
+
+
+def svd(a: Expr) -> tuple[Expr, Expr, Expr]:
+    """Thin decomposition ``A = U*diag(s)*V'``, singular values descending."""
+    return operation("svd_U", a), operation("svdvals", a), operation("svd_V", a)
+
+
+def _thin(rows: int):
+    def rule(args: tuple[Expr, ...], params: tuple) -> Shape:
+        shape = args[0].shape
+        if len(shape) < 2:
+            raise ShapeError(f"svd and qr take a matrix; a {show_shape(shape)} tensor is given")
+        k = minimum(shape[-2], shape[-1])
+        return {
+            0: (*shape[:-1], k),
+            1: (*shape[:-2], k),
+            2: (*shape[:-2], shape[-1], k),
+            3: (*shape[:-2], k, shape[-1]),
+        }[rows]
+
+    return rule
+
+
+def _svdvals_differential(node: Operation, tangents) -> Expr:
+    # ds = diag(U' dX V); at s = 0 the least subgradient of |s|, 0, is taken.
+    u, s, v = svd(node.args[0])
+    inside = batched("ia,ij,ja->a", u, tangents[0], v)
+    return operation("degenerate_check", batched("a,a->a", operation("sign0", s), inside), s)
+
+
+def _svd_sides(node: Operation, da: Expr) -> tuple[Expr, Expr, Expr, Expr, Expr]:
+    u, s, v = svd(node.args[0])
+    inside = product(transpose(u), da, v)
+    rows, columns = batched("ij,j->ij", inside, s), batched("i,ij->ij", s, inside)
+    return u, s, v, rows, columns
+
+
+def _svd_u_differential(node: Operation, tangents) -> Expr:
+    # dU = U (F o (dP S + S dP')) + (I - U U') dX V inv(S), F_ij = 1/(s_j^2 - s_i^2)
+    da = tangents[0]
+    u, s, v, rows, columns = _svd_sides(node, da)
+    turned = operation("gap_multiply", rows + transpose(rows), s**2, params=(0,))
+    outside = batched("ij,ja,a->ia", da, v, operation("reciprocal0", s))
+    return product(u, turned) + outside - product(u, product(transpose(u), outside))
+
+
+def _svd_v_differential(node: Operation, tangents) -> Expr:
+    da = tangents[0]
+    u, s, v, rows, columns = _svd_sides(node, da)
+    turned = operation("gap_multiply", columns + transpose(columns), s**2, params=(0,))
+    outside = batched("ij,ia,a->ja", da, u, operation("reciprocal0", s))
+    return product(v, turned) + outside - product(v, product(transpose(v), outside))
+
+
+for _name, _rows, _part, _rule, _symbol in (
+    ("svd_U", 0, 0, _svd_u_differential, r"\operatorname{{U}}_{{\mathrm{{svd}}}}({})"),
+    ("svdvals", 1, 1, _svdvals_differential, r"\sigma({})"),
+    ("svd_V", 2, 2, _svd_v_differential, r"\operatorname{{V}}_{{\mathrm{{svd}}}}({})"),
+):
+    register(
+        OperationRow(
+            _name,
+            _thin(_rows),
+            "spectral_kernels.svd({0})",
+            "any matrix; thin; vectors differentiable at simple singular values, "
+            "values at 0 by the subgradient of least norm",
+            _SVD,
+            _symbol,
+            differential=_rule,
+            part=_part,
+            nonnegative=_name == "svdvals",
+        )
+    )
+
+
+def _pointwise(args: tuple[Expr, ...], params: tuple) -> Shape:
+    return args[0].shape
+
+
+def _reciprocal_differential(node: Operation, tangents) -> Expr:
+    return -batched("a,a,a->a", node, node, tangents[0])
+
+
+register(
+    OperationRow(
+        "reciprocal0",
+        _pointwise,
+        "spectral_kernels.reciprocal_or_zero({0})",
+        "1./s, 0 where s is 0 to rounding against its largest entry",
+        "pseudo-inverse of a diagonal matrix",
+        r"{}^{{+}}",
+        differential=_reciprocal_differential,
+        nonnegative=True,
+    )
+)
+register(
+    OperationRow(
+        "sign0",
+        _pointwise,
+        "spectral_kernels.nonzero_sign({0})",
+        "1 where s > 0 beyond rounding against its largest entry, else 0; derivative 0",
+        "piecewise constant",
+        r"\operatorname{{sign}}({})",
+        constant=True,
+        nonnegative=True,
+    )
+)
+
+
+def qr(a: Expr) -> tuple[Expr, Expr]:
+    """Reduced factors ``A = Q*R`` with a non-negative diagonal of ``R``, tall or wide."""
+    return operation("qr_Q", a), operation("qr_R", a)
+
+
+def _qr_turn(node: Operation, da: Expr) -> tuple[Expr, Expr, Expr, Expr]:
+    # With A1, R1 the leading square columns (all of them where A is tall):
+    # C = Q' dA1 inv(R1), Omega = L - L' for L the strict lower triangle of C.
+    q, r = qr(node.args[0])
+    k = q.shape[-1]
+    square_part = ((0, None, 1), (0, k, 1))
+    r1 = r if r.shape[-1] is k else operation("slice", r, params=(square_part,))
+    da1 = da if da.shape[-1] is k else operation("slice", da, params=(square_part,))
+    step = product(da1, operation("inv", r1))
+    c = product(transpose(q), step)
+    low = batched("ij,ij->ij", c, lower(k, Fraction(0)))
+    return q, r, step, low - transpose(low)
+
+
+def _qr_q_differential(node: Operation, tangents) -> Expr:
+    q, _, step, omega = _qr_turn(node, tangents[0])
+    return product(q, omega) + step - product(q, product(transpose(q), step))
+
+
+def _qr_r_differential(node: Operation, tangents) -> Expr:
+    q, r, _, omega = _qr_turn(node, tangents[0])
+    return product(transpose(q), tangents[0]) - product(omega, r)
+
+
+for _name, _rows, _part, _rule in (
+    ("qr_Q", 0, 0, _qr_q_differential),
+    ("qr_R", 3, 1, _qr_r_differential),
+):
+    register(
+        OperationRow(
+            _name,
+            _thin(_rows),
+            "spectral_kernels.qr({0})",
+            "a matrix whose leading min(m,n) columns are independent; diag(R) >= 0",
+            _QR,
+            rf"\operatorname{{{{{_name[-1]}}}}}_{{{{\mathrm{{{{qr}}}}}}}}({{}})",
+            differential=_rule,
+            part=_part,
+            sample="well",
+        )
+    )
+
+
+# -- functions of a symmetric matrix -------------------------------------------------------------
+
+
+def placeholder() -> Expr:
+    """The scalar variable in which the function of a ``spectral`` operation is written."""
+    from tensorcalculus.expr.node import Variable
+
+    return Variable("t", ())
+
+
+def _spectral_differential(node: Operation, tangents) -> Expr:
+    # Daleckii and Krein: dF = V ((V' dA V) o f[d_i, d_j]) V', divided differences of f.
+    d, v, inside = _eigenbasis(node.args[0], tangents[0])
+    differences = operation("divided_difference", d, params=(*node.params, 1))
+    return product(v, batched("ij,ij->ij", inside, differences), transpose(v))
+
+
+register(
+    OperationRow(
+        "spectral",
+        square("spectral"),
+        "spectral",
+        "a symmetric matrix with its eigenvalues in the domain of f; V*diag(f(d))*V'",
+        "Higham (2008), Functions of Matrices, theorem 3.11 (Daleckii and Krein)",
+        r"f({})",
+        differential=_spectral_differential,
+        symmetric=lambda args: True,
+        spell=lambda name, args, params: f'spectral("{params[0]}", {args[0]})',
+        sample="sym",
+    )
+)
+
+
+def _divided_shape(args: tuple[Expr, ...], params: tuple) -> Shape:
+    shape = args[0].shape
+    return (*shape[:-1], *[shape[-1]] * (params[1] + 1))
+
+
+def _divided_differential(node: Operation, tangents) -> Expr:
+    # The derivative of f[d_i0,..,d_ik] by d_ij repeats that argument: f[d_i0,..,d_ij,d_ij,..,d_ik].
+    d, dd = node.args[0], tangents[0]
+    f, order = node.params
+    wider = operation("divided_difference", d, params=(f, order + 1))
+    names = "abcdefgh"[: order + 1]
+    total = batched(f"{names}{names[0]},{names[0]}->{names}", wider, dd)
+    for name in names[1:]:
+        total = total + batched(f"{names}{name},{name}->{names}", wider, dd)
+    return total
+
+
+register(
+    OperationRow(
+        "divided_difference",
+        _divided_shape,
+        "divided_difference",
+        "f[d_i, d_j, ...], with the derivative of f where arguments coincide",
+        "Higham (2008), Functions of Matrices, appendix B.16",
+        r"f[{}]",
+        differential=_divided_differential,
+        spell=lambda name, args, params: (
+            f'divided_difference("{params[0]}", {args[0]}, {params[1]})'
+        ),
+    )
+)
+
+
+def spectral(function: Expr, a: Expr) -> Expr:
+    """``V*diag(f(d))*V'`` for the eigenvalues of ``a``; ``f`` is written in :func:`placeholder`."""
+    return operation("spectral", a, params=(function,))
+
+
+def spectral_pattern(e: Expr, d: Operation) -> Expr | None:
+    """The function of ``t`` that the map ``e`` of eigenvalues ``d`` is, or None."""
+    if e is d:
+        return placeholder()
+    if not isinstance(e, Map):
+        return None
+    from tensorcalculus.expr.rebuild import substitute
+
+    result = substitute(e, {d: placeholder()})
+    return result if not result.shape else None
+
+
+__all__ = ["dim", "eigh", "qr", "spectral", "spectral_pattern", "svd"]

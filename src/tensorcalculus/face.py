@@ -1,0 +1,205 @@
+"""The methods that every expression offers to its users; each is a door to one module."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from tensorcalculus.check import CheckReport
+    from tensorcalculus.expr.node import Expr, Variable
+
+
+class Face:
+    """Derivatives, evaluation, checking and printing of an expression.
+
+    The layout of derivatives: axes of the function first, then those of the variable, so that the
+    gradient of a scalar has the shape of the variable.
+    """
+
+    __slots__ = ()
+
+    @property
+    def _expr(self) -> Expr:
+        return cast("Expr", self)
+
+    # -- derivatives -----------------------------------------------------------------------------
+
+    def gradient(self, wrt: str | Variable, *, symmetry: str = "projected") -> Expr:
+        """The gradient of a scalar expression, of the shape of the variable.
+
+        Parameters
+        ----------
+        wrt
+            A variable or its name.
+        symmetry
+            For variables declared symmetric, diagonal or triangular: ``"projected"`` stays in
+            that space, ``"full"`` treats all entries as independent.
+
+        Raises
+        ------
+        ShapeError
+            If the expression is not a scalar (use :meth:`jacobian`).
+        UnknownNameError, NotDifferentiableError
+
+        Examples
+        --------
+        >>> import tensorcalculus as tc
+        >>> tc.parse("norm2(X*w-y)^2", X="m n", w="n", y="m").gradient("w")
+        2*X'*(X*w-y)
+        """
+        from tensorcalculus.calculus import derivative
+
+        return derivative.gradient(self._expr, wrt, symmetry=symmetry)
+
+    def jacobian(
+        self, wrt: str | Variable, *, mode: str = "auto", symmetry: str = "projected"
+    ) -> Expr:
+        """The derivative of any expression; axes of the function, then of the variable.
+
+        ``mode`` is ``"auto"``, ``"reverse"``, ``"forward"`` or ``"mixed"``; the result is the same
+        function.
+
+        Examples
+        --------
+        >>> import tensorcalculus as tc
+        >>> tc.parse("tanh(A*x)", A="m n", x="n").jacobian("x")
+        diag(1-tanh(A*x).^2)*A
+        """
+        from tensorcalculus.calculus import derivative
+
+        return derivative.jacobian(self._expr, wrt, mode=mode, symmetry=symmetry)
+
+    def hessian(
+        self,
+        wrt: str | Variable,
+        other: str | Variable | None = None,
+        *,
+        mode: str = "auto",
+        symmetry: str = "projected",
+    ) -> Expr:
+        """Second derivatives of a scalar, by ``wrt`` twice or by ``wrt`` and ``other``.
+
+        Examples
+        --------
+        >>> import tensorcalculus as tc
+        >>> tc.parse("norm2(X*w-y)^2", X="m n", w="n", y="m").hessian("w")
+        2*X'*X
+        """
+        from tensorcalculus.calculus import derivative
+
+        return derivative.hessian(self._expr, wrt, other, mode=mode, symmetry=symmetry)
+
+    def jvp(self, **directions: Any) -> Expr:
+        """The directional derivative (Jacobian-vector product), ``F.jvp(w="dw")``.
+
+        A direction is an expression, or a name that stands for a new variable of fitting shape.
+        """
+        from tensorcalculus.calculus import derivative
+
+        return derivative.jvp(self._expr, directions)
+
+    def vjp(self, **cotangents: Any) -> Expr | dict[str, Expr]:
+        """The vector-Jacobian product, ``F.vjp(w="g")``: the derivative of ``F:g`` by ``w``.
+
+        With several variables the result is a dictionary by name.
+        """
+        from tensorcalculus.calculus import derivative
+
+        return derivative.vjp(self._expr, cotangents)
+
+    def hvp(self, wrt: str | Variable, direction: Any) -> Expr:
+        """The Hessian of a scalar applied to a direction, ``f.hvp("w", "v")``, without a Hessian."""
+        from tensorcalculus.calculus import derivative
+
+        return derivative.hvp(self._expr, wrt, direction)
+
+    def differential(self, *names: str | Variable) -> Expr:
+        """The total differential in the named variables (all by default): ``dW``, ``dX``, ..."""
+        from tensorcalculus.calculus import derivative
+
+        return derivative.differential(self._expr, names)
+
+    # -- numbers ---------------------------------------------------------------------------------
+
+    def __call__(self, **values: Any) -> Any:
+        """The value for NumPy arrays given by name: an array, or a float for a scalar.
+
+        Raises InputError, naming the array and the shape expected, where an array does not fit.
+        """
+        (result,) = self._program()(values)
+        return result.item() if getattr(result, "ndim", 0) == 0 and hasattr(result, "item") else result
+
+    @property
+    def source(self) -> str:
+        """The generated NumPy source that a call runs."""
+        return self._program().source()
+
+    def _program(self) -> Any:
+        from tensorcalculus.compile.program import Program
+
+        memo = self._expr.memo
+        if "program" not in memo:
+            memo["program"] = Program([self._expr])
+        return memo["program"]
+
+    def check(self, *wrt: str | Variable, order: int = 1, seed: int = 0, **options: Any) -> CheckReport:
+        """Compare derivatives with complex or finite differences on random data.
+
+        ``f.check("w", order=2)`` checks gradient and Hessian; the report holds the largest relative
+        error.  Raises CheckError where a derivative is wrong.
+        """
+        from tensorcalculus import check
+
+        return check.check(self._expr, *wrt, order=order, seed=seed, **options)
+
+    # -- notation --------------------------------------------------------------------------------
+
+    @property
+    def variables(self) -> dict[str, Variable]:
+        """The variables that occur, by name, in order of first appearance."""
+        from tensorcalculus.expr.node import variables_of
+
+        return variables_of(self._expr)
+
+    def simplify(self) -> Expr:
+        """The same function in the library's normal form, with stable functions folded."""
+        from tensorcalculus.simplify.engine import simplify
+
+        return simplify(self._expr)
+
+    def __str__(self) -> str:
+        from tensorcalculus.notation.text import to_text
+
+        return to_text(self._expr)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def to_matrix(self) -> str:
+        """Matrix notation in the input language; parses back to the same function."""
+        return str(self)
+
+    def to_index(self) -> str:
+        """Index notation: entries, sums and Kronecker deltas."""
+        from tensorcalculus.notation.indices import to_index
+
+        return to_index(self._expr)
+
+    def to_latex(self) -> str:
+        """LaTeX, without surrounding dollar signs."""
+        from tensorcalculus.notation.latex import to_latex
+
+        return to_latex(self._expr)
+
+    def to_einsum(self) -> str:
+        """The input language with every contraction spelled as an einsum."""
+        from tensorcalculus.notation.text import to_text
+
+        return to_text(self._expr, contractions="einsum")
+
+    def to_numpy(self) -> str:
+        """NumPy source; the same as :attr:`source`."""
+        return self.source
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.to_latex()}$"

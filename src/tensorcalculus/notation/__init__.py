@@ -1,0 +1,1 @@
+"""Reading formulas: grammar, syntax tree and what is built from it."""

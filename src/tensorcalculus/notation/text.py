@@ -1,0 +1,2 @@
+def to_text(e, contractions="matrix"):
+    return f"<{type(e).__name__} {e.shape}>"
