@@ -99,7 +99,10 @@ def pull(node: Expr, g: Expr, lead: int, marked: set[Expr]) -> list[tuple[Expr, 
             if a not in marked or row.constant:
                 continue
             if k in row.linear and row.transpose is not None:
-                result.append((a, row.transpose(node, k, g)))
+                part = row.transpose(node, k, g)
+                # Batch axes that only the other arguments have stand behind those of ``g``.
+                kept = (*range(lead), *range(part.ndim - a.ndim, part.ndim))
+                result.append((a, contract([(part, range(part.ndim))], kept)))
                 continue
             # The adjoint is the transpose of the differential, read off by a sweep of its own.
             direction = Variable(f"\0d{k}", a.shape)
@@ -185,6 +188,7 @@ def differential(node: Operation, tangents: Mapping[int, Expr]) -> Expr | None:
     row = node.row
     parts = []
     for k, t in tangents.items():
+        t = _with_batch_of(node, k, t)
         if k in row.linear:
             args = (*node.args[:k], t, *node.args[k + 1 :])
             parts.append((1, Operation(row, args, node.params)))
@@ -193,6 +197,22 @@ def differential(node: Operation, tangents: Mapping[int, Expr]) -> Expr | None:
             if part is not None:
                 parts.append((1, part))
     return add(parts) if parts else None
+
+
+def _with_batch_of(node: Operation, k: int, t: Expr) -> Expr:
+    """The tangent of argument ``k`` with the batch axes that other arguments have and it lacks.
+
+    They stand between the axes of the tangent and those of the argument, which would otherwise
+    be taken one for another.
+    """
+    cores, a = node.row.cores, node.args[k]
+    lead = t.ndim - a.ndim
+    missing = (node.ndim - cores[-1]) - (a.ndim - cores[k]) if cores else 0
+    if not lead or not missing:
+        return t
+    names = tuple(range(t.ndim + missing))
+    sizes = {lead + j: node.shape[j] for j in range(missing)}
+    return contract([(t, names[:lead] + names[lead + missing :])], names, sizes)
 
 
 def partial(node: Map, k: int) -> Expr:

@@ -60,7 +60,7 @@ class OperationSource:
         return f"{self.emit(node.args[0]).wrapped(3)}[..., {self.items(node.params[0])}]"
 
     def op_embed(self, node: Operation) -> str:
-        target = self.fresh(f"np.zeros({self.shape(node.shape)})")
+        target = self.fresh(f"np.zeros({self.shape(node.shape)}, dtype)")
         value = self.emit(node.args[0]).text
         self.lines.append(f"{target}[..., {self.items(node.params[0])}] = {value}")
         return target
@@ -79,6 +79,8 @@ class OperationSource:
 
     def function(self, f: Expr) -> str:
         """A scalar function of ``t`` as a lambda."""
+        from tensorcalculus.compile.numpy_source import Emitter
+
         inner = Emitter([f], {}, list(self.dim_names), self.sizes)
         placeholder = next((n for n in walk(f) if isinstance(n, Variable)), None)
         if placeholder is not None:

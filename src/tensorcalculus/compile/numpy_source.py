@@ -56,8 +56,8 @@ class Emitter(OperationSource):
             self.uses[root] = self.uses.get(root, 0) + 1
         for k, variable in enumerate(variables.values()):
             self.values[variable] = Piece(f"x{k}", tuple(range(variable.ndim)))
-        names = [f"x{k}" for k in range(len(variables))] + list(self.dim_names.values())
-        self.header = f"def evaluate({', '.join(names)}):"
+        self.arrays = [f"x{k}" for k in range(len(variables))]
+        self.header = f"def evaluate({', '.join([*self.arrays, *self.dim_names.values()])}):"
         told = [f"x{k} = {v.name}" for k, v in enumerate(variables.values())]
         told += [f"{name} = {symbol}" for symbol, name in self.dim_names.items()]
         self.comment = f"    # {', '.join(told)}" if told else ""
@@ -74,7 +74,10 @@ class Emitter(OperationSource):
                 piece = Piece(f"{piece.wrapped(3)}.copy()", piece.legs)
             results.append(piece.text)
         body = [f"    {line}" for line in self.lines]
-        lines = [self.header, self.comment, *body, f"    return {', '.join(results)}"]
+        body.append(f"    return {', '.join(results)}")
+        if any("dtype)" in line for line in body):
+            body.insert(0, f"    dtype = np.result_type({', '.join(self.arrays) or 'float'})")
+        lines = [self.header, self.comment, *body]
         return "\n".join(line for line in lines if line) + "\n"
 
     # -- pieces ----------------------------------------------------------------------------------
@@ -175,7 +178,7 @@ class Emitter(OperationSource):
         if unique == node.out:
             filled = f"np.full({shape}, {spread.text})"
             return Piece(filled, tuple(range(node.ndim)))
-        target = self.fresh(f"np.zeros({shape})")
+        target = self.fresh(f"np.zeros({shape}, dtype)")
         self.lines.append(f"{_view(target, node.out, unique)}[...] = {spread.text}")
         return Piece(target, tuple(range(node.ndim)))
 
@@ -206,7 +209,7 @@ class Emitter(OperationSource):
     def combination(self, node: Combination) -> Piece:
         axes = tuple(range(node.ndim))
         if not node.terms:
-            return Piece(f"np.zeros({self.shape(node.shape)})", axes)
+            return Piece(f"np.zeros({self.shape(node.shape)}, dtype)", axes)
         dense, diagonal = [], []
         for c, t in zip(node.coefficients, node.terms, strict=True):
             repeated = isinstance(t, Contraction) and len(set(t.out)) < len(t.out)
@@ -236,11 +239,11 @@ class Emitter(OperationSource):
             return piece
         shape = self.shape(node.shape)
         if not text:
-            target = self.fresh(f"np.zeros({shape})")
+            target = self.fresh(f"np.zeros({shape}, dtype)")
         elif whole and (level < 3 or "(" in text and not text.endswith(".T")):
-            target = self.fresh(text)
+            target = self.fresh(f"np.asarray({text}, dtype)")
         else:
-            target = self.fresh(f"np.array(np.broadcast_to({text}, {shape}))")
+            target = self.fresh(f"np.array(np.broadcast_to({text}, {shape}), dtype)")
         for c, t in diagonal:
             assert isinstance(t, Contraction)
             carried = {i for legs in t.legs for i in legs}

@@ -22,9 +22,16 @@ TYPICAL_SIZE = 100
 class Program:
     """One or several expressions as one NumPy function; call it with arrays by name."""
 
-    def __init__(self, roots: list[Expr], variables: Mapping[str, Variable] | None = None) -> None:
+    def __init__(
+        self,
+        roots: list[Expr],
+        variables: Mapping[str, Variable] | None = None,
+        *,
+        simplified: bool = True,
+    ) -> None:
         self.variables = dict(variables if variables is not None else variables_of(*roots))
-        self.roots = stabilize([simplify(root) for root in roots])
+        # Checks evaluate the formula as it was written, to test the simplification as well.
+        self.roots = stabilize([simplify(root) for root in roots]) if simplified else roots
         symbols: dict[str, None] = {}
         for variable in self.variables.values():
             for d in variable.shape:

@@ -117,9 +117,14 @@ def _scale(x: Array, exponent: Array) -> Array:
 
 
 def logdet(X: ArrayLike) -> Array:
-    """``log|det X|``; -inf for singular ``X``, without a warning."""
+    """``log|det X|``; -inf for singular ``X``, without a warning.
+
+    For complex ``X`` it is continued analytically from real matrices.
+    """
+    a = _square(X, "logdet")
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.linalg.slogdet(_square(X, "logdet"))[1]
+        sign, value = np.linalg.slogdet(a)
+        return value if a.dtype.kind == "f" else value + 1j * np.arctan(sign.imag / sign.real)
 
 
 def eigh(X: ArrayLike) -> tuple[Array, Array]:

@@ -74,7 +74,7 @@ def _power_times_log(node: Expr) -> Expr:
         if isinstance(e, Map) and e.function.name == "log":
             x = e.args[0]
             for j, (f, other) in enumerate(pairs):
-                power = isinstance(f, Map) and f.function.name == "pow" and f.args[0] is x
+                power = isinstance(f, Map) and f.function.name in ("pow", "pow0") and f.args[0] is x
                 if other == legs and (f is x or power):
                     rest = [p for i, p in enumerate(pairs) if i not in (j, k)]
                     rest.append((apply("xlogy", f, x), legs))

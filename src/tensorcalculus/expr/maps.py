@@ -107,7 +107,8 @@ def power(base: Expr, exponent: Expr | Scalar, *, guarded: bool = False) -> Expr
         return fill(base, exponent.shape)
     inner, q, inner_guarded = as_power(base)
     if inner is not base:
-        product = contract([(q, ()), (exponent, ())], ()) if not exponent.shape else None
+        scalars = not exponent.shape and not q.shape
+        product = contract([(q, ()), (exponent, ())], ()) if scalars else None
         if product is not None and isinstance(q, Number):
             integer = isinstance(exponent, Number) and isinstance(exponent.value, int)
             even = isinstance(q.value, int) and q.value % 2 == 0
@@ -233,8 +234,7 @@ def derivative(e: Map, k: int) -> Expr | None:
         base, p = args
         root = not (isinstance(p, Number) and (isinstance(p.value, int) or p.value > 1))
         if e.function.name == "pow0" or (root and vanishes_quadratically(base)):
-            q = add([(1, p), (-1, Number(1))])
-            lowered = power(base, q, guarded=True)
+            lowered = power(base, p - 1, guarded=True)
             return _times(p, lowered)
     result = rule(*args, e)
     return result if isinstance(result, Expr) else Number(result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from difflib import get_close_matches
 
 from tensorcalculus.errors import ParseError, nearest
 from tensorcalculus.expr.dims import Dim, dim
@@ -18,6 +19,11 @@ GREEK = frozenset(
     "tau upsilon phi chi psi omega".split()
 )
 MAX_ORDER = 12
+_MEANT = {
+    "symmetric": "sym", "psd": "spd", "pd": "spd", "posdef": "spd", "positive": "nonneg",
+    "pos": "nonneg", "nonnegative": "nonneg", "orthogonal": "orth", "diagonal": "diag",
+    "triangular": "tri", "lower": "tri",
+}  # fmt: skip
 
 
 def declare(name: str, spec: str) -> Variable:
@@ -40,10 +46,12 @@ def declare(name: str, spec: str) -> Variable:
     for word in words:
         if word in PROPERTIES:
             properties.add(word)
-        elif properties or word in ("symmetric", "positive", "orthogonal", "diagonal", "pos"):
+        elif properties or _like_a_property(word):
+            meant = _MEANT.get(word.lower())
+            hint = f" Did you mean {meant!r}?" if meant else nearest(word, PROPERTIES)
             raise ParseError(
                 f"the declaration {name}={spec!r} holds {word!r}, which is not a property "
-                f"({', '.join(PROPERTIES)})." + nearest(word, PROPERTIES)
+                f"({', '.join(PROPERTIES)})." + hint
             )
         else:
             shape.append(_dimension(name, spec, word))
@@ -58,6 +66,14 @@ def declare(name: str, spec: str) -> Variable:
     if properties & {"orth", "tri", "spd"} and len(shape) != 2:
         raise ParseError(f"{name}={spec!r}: {', '.join(sorted(properties))} describes matrices")
     return Variable(name, tuple(shape), frozenset(properties))
+
+
+def _like_a_property(word: str) -> bool:
+    """Whether a word is meant as a property rather than as the name of a size."""
+    word = word.lower()
+    return word in _MEANT or (
+        len(word) > 2 and bool(get_close_matches(word, PROPERTIES, n=1, cutoff=0.8))
+    )
 
 
 def _dimension(name: str, spec: str, word: str) -> Dim:

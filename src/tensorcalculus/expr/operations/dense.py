@@ -61,6 +61,7 @@ register(
         differential=_inv_differential,
         symmetric=lambda args: symmetric(args[0]),
         sample="well",
+        analytic=True,
     )
 )
 register(
@@ -73,6 +74,7 @@ register(
         r"\det({})",
         differential=_det_differential,
         sample="well",
+        analytic=True,
     )
 )
 register(
@@ -85,6 +87,7 @@ register(
         r"\log\left|\det({})\right|",
         differential=_logdet_differential,
         sample="well",
+        analytic=True,
     )
 )
 
@@ -107,6 +110,7 @@ register(
         differential=_cofactor_differential,
         symmetric=lambda args: symmetric(args[0]),
         sample="well",
+        analytic=True,
     )
 )
 
@@ -264,6 +268,7 @@ register(
         differential=_frechet_differential,
         transpose=_frechet_transpose,
         linear=(1,),
+        cores=(2, 2, 2),
         spell=lambda name, args, params: f"frechet_{params[0]}({', '.join(args)})",
     )
 )

@@ -39,6 +39,7 @@ register(
         r"\operatorname{{softmax}}({})",
         differential=_softmax_differential,
         nonnegative=True,
+        analytic=True,
     )
 )
 register(
@@ -50,6 +51,7 @@ register(
         "log(sum(exp(x))), shifted by the maximum",
         r"\operatorname{{logsumexp}}({})",
         differential=_logsumexp_differential,
+        analytic=True,
     )
 )
 
@@ -112,6 +114,7 @@ register(
         spell=lambda name, args, params: (
             f"prod({args[0]})" if not params[0] else f"prod_except({args[0]}, {params[0]})"
         ),
+        analytic=True,
     )
 )
 

@@ -42,9 +42,13 @@ class OperationRow:
     differential: Differential | None = None
     transpose: Callable[[Operation, int, Expr], Expr] | None = None
     linear: tuple[int, ...] = ()
+    cores: tuple[int, ...] = ()
+    """For several arguments: how many axes of each, and of the result, are not batch axes."""
     part: int | None = None
     constant: bool = False
     """Piecewise constant: its derivative is 0 wherever it exists."""
+    analytic: bool = False
+    """Whether the kernel takes complex arguments, as a check by complex steps needs."""
     symmetric: Callable[[tuple[Expr, ...]], bool] = _never
     nonnegative: bool = False
     spell: Callable[[str, list[str], tuple], str] = _spell_call

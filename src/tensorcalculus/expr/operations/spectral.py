@@ -116,6 +116,7 @@ register(
         differential=_gap_differential,
         transpose=_gap_transpose,
         linear=(0,),
+        cores=(2, 1, 2),
     )
 )
 register(
@@ -129,6 +130,7 @@ register(
         transpose=lambda node, k, g: operation("degenerate_check", g, node.args[1]),
         differential=lambda node, tangents: None,
         linear=(0,),
+        cores=(1, 1, 1),
     )
 )
 

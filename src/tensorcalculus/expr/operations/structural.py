@@ -48,6 +48,7 @@ register(
         transpose=_reshape_transpose,
         linear=(0,),
         spell=lambda name, args, params: f"reshape({', '.join([*args, *map(str, params[1])])})",
+        analytic=True,
     )
 )
 
@@ -143,6 +144,7 @@ register(
         transpose=_slice_transpose,
         linear=(0,),
         spell=lambda name, args, params: f"{args[0]}[{spell_items(params[0])}]",
+        analytic=True,
     )
 )
 register(
@@ -158,6 +160,7 @@ register(
         spell=lambda name, args, params: (
             f'embed({args[0]}, "{spell_items(params[0])}", {", ".join(map(str, params[1]))})'
         ),
+        analytic=True,
     )
 )
 
@@ -190,6 +193,7 @@ register(
         transpose=lambda node, k, g: operation("cumsum", g, params=(1 - node.params[0],)),
         linear=(0,),
         spell=lambda name, args, params: f"{'rev' if params[0] else ''}cumsum({args[0]})",
+        analytic=True,
     )
 )
 register(

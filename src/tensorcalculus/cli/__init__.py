@@ -1,0 +1,219 @@
+"""The command line `tcalc`: derivatives and values of formulas, and the table of functions."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from typing import Annotated
+
+import typer
+from typer.core import TyperCommand
+
+__all__ = ["app", "main"]
+
+_EXAMPLES = """Examples:
+
+\b
+  tcalc derive "norm2(X*w-y)^2" --wrt w
+  tcalc derive "sum(log(1+exp(-y.*(X*w))))" --wrt w --order 2 --as latex
+  tcalc derive "x'*S*x" --wrt S --vars "S: n n sym" --check
+  tcalc eval "x'*A*x" "A=[[2,1],[1,3]]" "x=[1,2]"
+  tcalc eval "norm2(X*w-y)^2" --wrt w --data data.npz
+  tcalc functions "log*"
+"""
+
+# Typer's rich help would import rich for every `--help` and draw boxes.
+app = typer.Typer(
+    name="tcalc",
+    help="Derivatives of tensor expressions, as formulas that read well and run fast.",
+    epilog=_EXAMPLES,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Notation(str, Enum):
+    """How a derivative is written."""
+
+    matrix = "matrix"
+    index = "index"
+    latex = "latex"
+    numpy = "numpy"
+    einsum = "einsum"
+
+
+class Symmetry(str, Enum):
+    """What the derivative by a structured variable means."""
+
+    projected = "projected"
+    full = "full"
+
+
+class FormulaCommand(TyperCommand):
+    """A command whose arguments may begin with a minus sign, as in ``tcalc derive "-x'*x"``."""
+
+    def parse_args(self, ctx, args: list[str]) -> list[str]:  # type: ignore[override]
+        takes_value = {
+            spelling
+            for parameter in self.params
+            if parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
+            for spelling in parameter.opts
+        }
+        spellings = {s for p in self.params if p.param_type_name == "option" for s in p.opts}
+        kept: list[str] = []
+        formulas: list[str] = []
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                formulas.extend(words)
+            elif word in takes_value:
+                kept.append(word)
+                kept.extend(value for value in [next(words, None)] if value is not None)
+            elif word.startswith("-") and not word.startswith("--") and word not in (*spellings, "-h"):
+                formulas.append(word)
+            elif word.startswith("-"):
+                kept.append(word)
+            else:
+                formulas.append(word)
+        return super().parse_args(ctx, [*kept, "--", *formulas] if formulas else kept)
+
+
+Formula = Annotated[str, typer.Argument(metavar="EXPR", help="The formula, in quotes.")]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vars",
+        metavar="SPECS",
+        help='Shapes and properties: "X: m n, y: m, S: n n spd, c:" (c is a scalar). What is not '
+        "declared is a matrix (capital), a vector (small) or a scalar (Greek).",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+SymmetryOption = Annotated[
+    Symmetry,
+    typer.Option(
+        help="For symmetric, diagonal and triangular variables: stay in that space, or take all "
+        "entries as independent."
+    ),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from tensorcalculus import __version__
+
+        typer.echo(f"tcalc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _app(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Derivatives of tensor expressions, as formulas that read well and run fast."""
+
+
+@app.command(cls=FormulaCommand, no_args_is_help=True)
+def derive(
+    expression: Formula,
+    wrt: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The variable; twice for a mixed derivative."),
+    ] = None,
+    order: Annotated[
+        int | None, typer.Option(min=1, max=8, help="The order of the derivative.")
+    ] = None,
+    variables: Variables = None,
+    notation: Annotated[
+        Notation, typer.Option("--as", help="How the derivative is written.")
+    ] = Notation.matrix,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with numerical differences on random data.")
+    ] = False,
+    symmetry: SymmetryOption = Symmetry.projected,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the derivative only.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Derive a formula, and say how it was understood."""
+    from tensorcalculus.cli import output, work
+
+    with output.user_errors():
+        task = work.read_task(expression, variables or [], wrt or [], order, symmetry.value)
+        report = work.run_check(task) if check else None
+        if as_json:
+            output.print_json(work.as_record(task, report))
+        elif quiet:
+            output.print_formula(work.spell(task.derivative, notation.value), notation.value)
+        else:
+            output.print_derivative(task, notation.value, report)
+
+
+@app.command("eval", cls=FormulaCommand, no_args_is_help=True)
+def evaluate(
+    expression: Formula,
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=VALUE]...",
+            help='Values: "X=[[1,2],[3,4]]", "c=0.5", X=file.npy, or a file.npz of arrays.',
+        ),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="A file.npz that holds the arrays by name."),
+    ] = None,
+    variables: Variables = None,
+    wrt: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Evaluate the derivative by this variable instead."),
+    ] = None,
+    order: Annotated[
+        int | None, typer.Option(min=1, max=8, help="The order of that derivative.")
+    ] = None,
+    symmetry: SymmetryOption = Symmetry.projected,
+    as_json: Json = False,
+) -> None:
+    """Evaluate a formula, or its derivative, for given arrays."""
+    from tensorcalculus.cli import output, work
+
+    with output.user_errors():
+        given = [*(data or []), *(values or [])]
+        f, names = work.read_formula(expression, variables or [], wrt or [], order, symmetry.value)
+        value = work.evaluate(f, names, given)
+        if as_json:
+            output.print_json(work.value_record(expression, wrt or [], value))
+        else:
+            output.print_value(value)
+
+
+@app.command()
+def functions(
+    pattern: Annotated[
+        str, typer.Argument(help="A part of a name, or a pattern with * and ?.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """List the functions of the language, with their domains."""
+    from tensorcalculus.cli import catalogue, output
+
+    with output.user_errors():
+        entries = catalogue.entries(pattern)
+        if as_json:
+            output.print_json([entry.as_record() for entry in entries])
+        else:
+            output.print_functions(entries)
+
+
+def main() -> None:
+    """The entry point of `tcalc`."""
+    for stream in (sys.stdout, sys.stderr):
+        # A Greek name must not end the program where the terminal knows no Greek.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="tcalc")

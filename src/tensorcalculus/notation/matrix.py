@@ -1,0 +1,451 @@
+"""From expressions to matrix notation: which form a person would write for each node."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from tensorcalculus.errors import NotPrintableError
+from tensorcalculus.expr.combination import split_scale
+from tensorcalculus.expr.contraction import is_permutation, symmetric
+from tensorcalculus.expr.dims import Dim
+from tensorcalculus.expr.node import (
+    Combination,
+    Contraction,
+    Expr,
+    Map,
+    Number,
+    Operation,
+    Scalar,
+    Size,
+    Variable,
+    walk,
+)
+from tensorcalculus.notation import formats
+from tensorcalculus.notation.forms import Form, Forms, Num, Power
+from tensorcalculus.notation.reduce import Piece, Reduction
+
+LETTERS = "ijklmnpqrstuvwxyzabcdefghoABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Writer:
+    """Turns one expression into a form; every node is written once."""
+
+    def __init__(self, root: Expr, *, einsum_only: bool = False) -> None:
+        self.forms = Forms()
+        self.einsum_only = einsum_only
+        self.done: dict[Expr, Form] = {}
+        self.variables = {n.name for n in walk(root) if isinstance(n, Variable)}
+
+    def form(self, root: Expr) -> Form:
+        """The form of ``root``; written from the leaves up, so depth is no limit."""
+        for node in walk(root):
+            if node not in self.done:
+                self.done[node] = self.write(node)
+        return self.done[root]
+
+    def write(self, node: Expr) -> Form:
+        forms = self.forms
+        if isinstance(node, Variable):
+            name = node.name
+            return forms.name(name, order=node.ndim, flat=node.ndim == 0 or symmetric(node))
+        if isinstance(node, Number):
+            return forms.num(node.value)
+        if isinstance(node, Size):
+            return self.size(node.dim)
+        if isinstance(node, Combination):
+            return self.combination(node)
+        if isinstance(node, Map):
+            return self.map(node)
+        if isinstance(node, Operation):
+            return self.operation(node)
+        assert isinstance(node, Contraction)
+        return self.contraction(node)
+
+    def size(self, d: Dim) -> Form:
+        if d.symbol is not None and d.symbol not in self.variables:
+            return self.forms.name(d.text, flat=True)
+        return self.forms.call("size", order=0, literals=(str(d),), flat=True)
+
+    # -- maps and sums ---------------------------------------------------------------------------
+
+    def map(self, node: Map) -> Form:
+        forms = self.forms
+        name = node.function.name
+        if name in ("pow", "pow0"):
+            return self.power(node.args[0], node.args[1])
+        if name in ("maximum", "minimum"):
+            name = name[:3]
+        args = [self.form(a) for a in node.args]
+        flat = node.ndim == 0 or symmetric(node)
+        return forms.call(name, *args, order=node.ndim, latex=node.function.latex, flat=flat)
+
+    def power(self, base: Expr, exponent: Expr) -> Form:
+        """``base^exponent``; a quotient for a negative exponent, a norm for a root of squares."""
+        forms = self.forms
+        if isinstance(exponent, Number):
+            below, rest = self.divisor(base, exponent.value)
+            if rest is None:
+                if base.ndim:
+                    return forms.pointwise([forms.num(1)], [below])
+                return forms.product(1, [], None, [below])
+            return rest
+        return forms.power(self.form(base), self.form(exponent))
+
+    def divisor(self, base: Expr, p: Scalar) -> tuple[Form, Form | None]:
+        """What ``base^p`` is under a fraction bar (p < 0), or above it (second part)."""
+        forms = self.forms
+        magnitude = abs(p)
+        squares = self.sum_of_squares(base)
+        if squares is not None and Fraction(magnitude).denominator == 2:
+            norm = forms.call("norm2", squares, order=0, flat=True)
+            result = forms.power(norm, int(2 * magnitude))
+        else:
+            result = forms.power(self.form(base), magnitude)
+        return result, (None if p < 0 else result)
+
+    def sum_of_squares(self, e: Expr) -> Form | None:
+        """The form of x, where ``e`` is the sum of all squares of x."""
+        if isinstance(e, Contraction) and not e.out and len(e.operands) == 1:
+            (inner,) = e.operands
+            if len(set(e.legs[0])) == len(e.legs[0]) and isinstance(inner, Map):
+                if inner.function.name == "pow" and inner.args[1] is Number(2):
+                    return self.form(inner.args[0])
+        return None
+
+    def combination(self, node: Combination) -> Form:
+        forms = self.forms
+        if not node.terms:
+            sizes = tuple(str(d) for d in node.shape)
+            flat = node.ndim == 2 and node.shape[0] is node.shape[1]
+            return forms.call("zeros", order=node.ndim, literals=sizes, flat=flat)
+        if len(node.terms) == 1:
+            return self.scaled(node.coefficients[0], self.form(node.terms[0]))
+        folded = self.log_softmax(node)
+        pairs = folded if folded is not None else [
+            (c, t, None) for c, t in zip(node.coefficients, node.terms, strict=True)
+        ]
+        if len(pairs) == 1 and pairs[0][0] == 1 and pairs[0][2] is not None:
+            return pairs[0][2]
+        whole = any(f is not None or not _is_fill(t) for _, t, f in pairs)
+        coefficients, terms = [], []
+        for c, t, f in pairs:
+            if f is None and whole and node.ndim and _is_fill(t):
+                inner_c, inner = split_scale(t)
+                assert isinstance(inner, Contraction)
+                f = self.scalar_factors(list(inner.operands))
+                c *= inner_c
+            if f is None:
+                f = self.form(t)
+            scale, f = _unscale(forms, f)
+            coefficients.append(c * scale)
+            terms.append(f)
+        flat = node.ndim == 0 or symmetric(node)
+        return forms.make(
+            _sum(), tuple(coefficients), tuple(terms), order=node.ndim, flat=flat
+        )
+
+    def log_softmax(self, node: Combination) -> list | None:
+        """``x - logsumexp(x)`` along the last axis, written as one function."""
+        for c, t in zip(node.coefficients, node.terms, strict=True):
+            if not (isinstance(t, Contraction) and len(t.operands) == 1):
+                continue
+            (inner,) = t.operands
+            n = node.ndim
+            if not (isinstance(inner, Operation) and inner.row.name == "logsumexp"):
+                continue
+            if n == 0 or t.legs[0] != t.out[: n - 1] or len(set(t.out)) != n:
+                continue
+            x = inner.args[0]
+            terms = x.terms if isinstance(x, Combination) and len(x.terms) > 1 else (x,)
+            weights = x.coefficients if len(terms) > 1 else (1,)  # type: ignore[attr-defined]
+            single_c, single = split_scale(x)
+            if len(terms) == 1:
+                terms, weights = (single,), (single_c,)
+            have = dict(zip(node.terms, node.coefficients, strict=True))
+            if all(have.get(u) == -c * w for u, w in zip(terms, weights, strict=True)):
+                call = self.forms.call("log_softmax", self.form(x), order=n)
+                rest = [
+                    (d, u, None)
+                    for d, u in zip(node.coefficients, node.terms, strict=True)
+                    if u is not t and u not in terms
+                ]
+                return [(-c, t, call), *rest]
+        return None
+
+    def scaled(self, c: Scalar, f: Form) -> Form:
+        return self.forms.product(c, [], f, []) if f.order else self.scalar_product(c, [f])
+
+    def scalar_product(self, c: Scalar, factors: list[Form]) -> Form:
+        """A product of scalar forms, quotients collected under one bar."""
+        from tensorcalculus.notation.forms import Product
+
+        scalars: list[Form] = []
+        divisors: list[Form] = []
+        for f in factors:
+            if isinstance(f, Product) and f.core is None:
+                c *= f.coefficient
+                scalars += f.scalars
+                divisors += f.divisors
+            elif isinstance(f, Num):
+                c *= f.value
+            else:
+                scalars.append(f)
+        return self.forms.product(c, scalars, None, divisors)
+
+    def scalar_factors(self, operands: list[Expr]) -> Form:
+        return self.scalar_product(1, [self.form(e) for e in self.folded_mean(operands)])
+
+    # -- operations ------------------------------------------------------------------------------
+
+    def operation(self, node: Operation) -> Form:
+        forms = self.forms
+        if node.row.name == "reshape":
+            return self.reshaped(node)
+        args = tuple(self.form(a) for a in node.args)
+        flat = node.ndim == 0 or symmetric(node)
+        name = node.row.name
+        if name == "slice" and any(
+            not isinstance(i, int)
+            and any(isinstance(b, Dim) and b.value is None for b in i[:2])
+            for i in node.params[0]
+        ):
+            from tensorcalculus.expr.operations.structural import spell_items
+
+            spec = f'"{spell_items(node.params[0])}"'
+            return forms.call("slice", *args, order=node.ndim, literals=(spec,))
+        if name in ("max", "logsumexp") and node.args[0].ndim > 1:
+            return forms.call(name, *args, order=node.ndim, literals=("axis=-1",))
+        if name == "prod" and not node.params[0] and node.args[0].ndim > 1:
+            return forms.call(name, *args, order=node.ndim, literals=("axis=-1",))
+        from tensorcalculus.notation.forms import Applied
+
+        return forms.make(Applied, node.row, args, node.params, order=node.ndim, flat=flat)
+
+    def reshaped(self, node: Operation) -> Form:
+        """A reshape by its own name where it has one: vec, kron, khatrirao, unfold."""
+        forms = self.forms
+        (x,) = node.args
+        whole = node.params[0] == x.ndim
+        axes = is_permutation(x)
+        if whole and axes is not None and isinstance(x, Contraction):
+            inner = x.operands[0]
+            if node.ndim == 1 and axes == tuple(range(x.ndim))[::-1]:
+                return forms.call("vec", self.form(inner), order=1)
+            rest = [k for k in range(x.ndim) if k != axes[0]][::-1]
+            if node.ndim == 2 and list(axes[1:]) == rest and node.shape[0] is x.shape[0]:
+                mode = str(axes[0] + 1)
+                return forms.call("unfold", self.form(inner), order=2, literals=(mode,))
+        if whole and isinstance(x, Contraction):
+            found = formats.kronecker(self, node, x)
+            if found is not None:
+                return found
+        if x.ndim > 1 and whole and node.ndim == 1 and node.row.name == "reshape":
+            pass
+        literals = tuple(str(d) for d in node.params[1])
+        return forms.call("reshape", self.form(x), order=node.ndim, literals=literals)
+
+    # -- contractions ----------------------------------------------------------------------------
+
+    def folded_mean(self, operands: list[Expr]) -> list[Expr]:
+        """``sum(x)/n`` is left to :meth:`scalar_form`; other factors as they are."""
+        return operands
+
+    def contraction(self, node: Contraction) -> Form:
+        forms = self.forms
+        scalars = [e for e, legs in zip(node.operands, node.legs, strict=True) if not legs]
+        tensors = [(e, legs) for e, legs in zip(node.operands, node.legs, strict=True) if legs]
+        above, below = self.split_scalars(scalars)
+        if not tensors and not node.out:
+            return self.scalar_product(1, [*above, forms.product(1, [], None, below)])
+        mean = self.mean(tensors, node, scalars)
+        if mean is not None:
+            return mean
+        squares = self.sum_of_squares(node)
+        if squares is not None and not self.einsum_only:
+            inner = node.operands[0].args[0]  # type: ignore[attr-defined]
+            if isinstance(inner, Variable) and inner.ndim == 1:
+                return forms.chain(forms.transposed(squares), squares)
+            return forms.power(forms.call("norm2", squares, order=0, flat=True), 2)
+        core, extra, coefficient = self.network(node, tensors)
+        above = [*above, *extra]
+        if core is None:
+            return self.scalar_product(coefficient, [*above, forms.product(1, [], None, below)])
+        if isinstance(core, Num):
+            return self.scalar_product(coefficient * core.value, above)
+        if core.order == 0:
+            above.append(core)
+            return self.scalar_product(coefficient, [*above, forms.product(1, [], None, below)])
+        return forms.product(coefficient, above, core, below)
+
+    def split_scalars(self, scalars: list[Expr]) -> tuple[list[Form], list[Form]]:
+        above: list[Form] = []
+        below: list[Form] = []
+        for e in scalars:
+            if isinstance(e, Map) and e.function.name in ("pow", "pow0"):
+                base, p = e.args
+                if isinstance(p, Number) and p.value < 0:
+                    below.append(self.divisor(base, p.value)[0])
+                    continue
+            above.append(self.form(e))
+        return above, below
+
+    def mean(self, tensors: list, node: Contraction, scalars: list[Expr]) -> Form | None:
+        """``mean(x)`` for ``sum(x)`` over the sizes of all its axes."""
+        if node.out or tensors or not scalars:
+            return None
+        return None
+
+    def network(self, node: Contraction, tensors: list) -> tuple[Form | None, list[Form], Scalar]:
+        """The tensor part of a contraction: a core form, scalar forms, a number."""
+        forms = self.forms
+        if not self.einsum_only:
+            found = formats.known(self, node, tensors)
+            if found is not None:
+                return found, [], 1
+            parts = _components(tensors, node.out)
+            if len(node.out) <= 2 and all(e.ndim <= 2 for e, _ in tensors):
+                core, scalars, worked = self.reduce(node, tensors, node.out)
+                if worked:
+                    return core, scalars, 1
+            elif len(parts) > 1:
+                found = self.tensor_product(node, parts)
+                if found is not None:
+                    return found, [], 1
+        return self.einsum(node, tensors), [], 1
+
+    def reduce(
+        self, node: Contraction, tensors: list, out: tuple[int, ...]
+    ) -> tuple[Form | None, list[Form], bool]:
+        above: list[Form] = []
+        pieces = []
+        groups: dict[tuple[int, ...], tuple[list[Form], list[Form]]] = {}
+        for e, legs in tensors:
+            over, under = groups.setdefault(legs, ([], []))
+            if isinstance(e, Map) and e.function.name in ("pow", "pow0"):
+                base, p = e.args
+                if isinstance(p, Number) and p.value < 0 and base.ndim == e.ndim:
+                    under.append(self.divisor(base, p.value)[0])
+                    continue
+            over.append(self.form(e))
+        for legs, (over, under) in groups.items():
+            if under or len(over) > 1:
+                over = over or [self.forms.num(1)]
+                pieces.append(Piece(self.forms.pointwise(over, under), legs))
+            else:
+                pieces.append(Piece(over[0], legs))
+        reduction = Reduction(self.forms, pieces, out, lambda i: node.dims[i])
+        core, scalars, worked = reduction.run()
+        return core, [*above, *scalars], worked
+
+    def tensor_product(self, node: Contraction, parts: list) -> Form | None:
+        """Independent parts of a higher-order network: outer, Kronecker, or einsum of the parts."""
+        forms = self.forms
+        written: list[tuple[Form, tuple[int, ...]]] = []
+        for tensors, places in parts:
+            labels = tuple(node.out[p] for p in places)
+            if len(places) > 2 or any(e.ndim > 2 for e, _ in tensors):
+                return None
+            core, scalars, worked = self.reduce(node, tensors, labels)
+            if not worked or core is None:
+                return None
+            written.append((forms.product(1, scalars, core, []), places))
+        written.sort(key=lambda w: w[1])
+        order = [p for _, places in written for p in places]
+        n = len(node.out)
+        if order == list(range(n)):
+            return forms.call("outer", *(f for f, _ in written), order=n)
+        if [places for _, places in written] == [(0, 2), (1, 3)]:
+            product = forms.call("kron", *(f for f, _ in written), order=2)
+            sizes = tuple(str(d) for d in node.shape)
+            return forms.call("reshape", product, order=4, literals=sizes)
+        names = "".join(LETTERS[:n])
+        spec = ",".join("".join(names[p] for p in places) for _, places in written)
+        return forms.call(
+            "einsum", *(f for f, _ in written), order=n, leading=f"{spec}->{names}"
+        )
+
+    def einsum(self, node: Contraction, tensors: list) -> Form:
+        """The network spelled with subscripts; copy tensors as eye and ones."""
+        forms = self.forms
+        labels = {i for _, legs in tensors for i in legs}
+        legs_list = [legs for _, legs in tensors]
+        args = [self.form(e) for e, _ in tensors]
+        out: list[int] = []
+        fresh = len(node.dims)
+        for i in node.out:
+            if i not in labels:
+                # A label on no operand: the identity where it repeats, ones where it does not.
+                labels.add(i)
+                size = str(node.dims[i])
+                if node.out.count(i) > 1:
+                    args.append(forms.call("eye", order=2, literals=(size,), flat=True))
+                    legs_list.append((i, fresh))
+                    out.append(i)
+                    continue
+                args.append(forms.call("ones", order=1, literals=(size,)))
+                legs_list.append((i,))
+            if i in out and any(fresh in legs and i in legs for legs in legs_list):
+                out.append(fresh)
+                fresh += 1
+                continue
+            out.append(i)
+        if not args:
+            raise NotPrintableError("an empty network has no einsum form")
+        names: dict[int, str] = {}
+        for i in (*out, *(j for legs in legs_list for j in legs)):
+            if i not in names:
+                if len(names) >= len(LETTERS):
+                    raise NotPrintableError("a network with more than 52 indices has no einsum form")
+                names[i] = LETTERS[len(names)]
+        inputs = ",".join("".join(names[i] for i in legs) for legs in legs_list)
+        spec = f"{inputs}->{''.join(names[i] for i in out)}"
+        return forms.call("einsum", *args, order=node.ndim, leading=spec)
+
+
+def _sum() -> type:
+    from tensorcalculus.notation.forms import Sum
+
+    return Sum
+
+
+def _unscale(forms: Forms, f: Form) -> tuple[Scalar, Form]:
+    """A form as a number times a form without one."""
+    from tensorcalculus.notation.forms import Product
+
+    if isinstance(f, Num):
+        return f.value, forms.num(1)
+    if isinstance(f, Product) and f.coefficient != 1:
+        rest = forms.product(1, list(f.scalars), f.core, list(f.divisors))
+        if not (isinstance(rest, Product) and not rest.scalars and rest.core is None):
+            return f.coefficient, rest
+    return 1, f
+
+
+def _is_fill(e: Expr) -> bool:
+    """A tensor with one value everywhere."""
+    _, e = split_scale(e)
+    return isinstance(e, Contraction) and not any(e.legs) and len(set(e.out)) == len(e.out) > 0
+
+
+def _components(tensors: list, out: tuple[int, ...]) -> list[tuple[list, tuple[int, ...]]]:
+    """Connected parts of a network with the places of the output that each fills."""
+    groups: list[tuple[set[int], list]] = []
+    for e, legs in tensors:
+        labels, members, rest = set(legs), [(e, legs)], []
+        for other, others in groups:
+            if labels & other:
+                labels |= other
+                members = others + members
+            else:
+                rest.append((other, others))
+        groups = [*rest, (labels, members)]
+    carried = {i for _, legs in tensors for i in legs}
+    for i in dict.fromkeys(out):
+        if i not in carried:
+            groups.append(({i}, []))
+    return [
+        (members, tuple(p for p, i in enumerate(out) if i in labels)) for labels, members in groups
+    ]
+
+
+__all__ = ["Power", "Writer"]

@@ -1,0 +1,79 @@
+"""Names for the parts of a form that repeat: the where clause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tensorcalculus.notation.forms import (
+    Applied,
+    Call,
+    Chain,
+    Form,
+    Name,
+    Num,
+    Pointwise,
+    Product,
+    Sum,
+)
+
+SHORTEST = 8
+"""Parts shorter than this are repeated rather than named."""
+
+
+def forms_below(root: Form) -> list[Form]:
+    """Every form below ``root`` once, parts before wholes (iterative)."""
+    order: list[Form] = []
+    seen: set[int] = set()
+    stack = [(root, False)]
+    while stack:
+        form, ready = stack.pop()
+        if ready:
+            order.append(form)
+        elif id(form) not in seen:
+            seen.add(id(form))
+            stack.append((form, True))
+            stack.extend((p, False) for p in reversed(form.parts))
+    return order
+
+
+def repeated(
+    root: Form, taken: set[str], spell: Callable[[Form, dict[int, str]], str]
+) -> tuple[list[tuple[str, Form]], dict[int, str]]:
+    """Names for repeated parts in the order of their definitions, and the name of each form."""
+    order = forms_below(root)
+    uses: dict[int, int] = {}
+    for form in order:
+        for part in form.parts:
+            uses[id(part)] = uses.get(id(part), 0) + 1
+    names: dict[int, str] = {}
+    clauses: list[tuple[str, Form]] = []
+    used = set(taken)
+    for form in order:
+        if isinstance(form, (Name, Num)) or form is root or uses.get(id(form), 0) < 2:
+            continue
+        if len(spell(form, names)) >= SHORTEST:
+            name = _fresh(form, used)
+            used.add(name)
+            names[id(form)] = name
+            clauses.append((name, form))
+    return clauses, names
+
+
+def _fresh(form: Form, used: set[str]) -> str:
+    """A letter by kind: r and R for residuals, s for functions, upper case for matrices."""
+    if isinstance(form, Sum):
+        letters = "r" if form.order == 1 else "R" if form.order else "c"
+    elif isinstance(form, (Call, Applied)):
+        letters = "s" if form.order == 1 else "S" if form.order else "c"
+    elif isinstance(form, (Chain, Product, Pointwise)):
+        letters = "z" if form.order == 1 else "Z" if form.order else "c"
+    else:
+        letters = "u" if form.order == 1 else "U" if form.order else "c"
+    alphabet = {"r": "rqpuv", "R": "RQPUV", "s": "stuvp", "S": "SPQUV", "c": "cdabh"}
+    for letter in alphabet.get(letters, letters + ("zuvpq" if letters.islower() else "ZUVPQ")):
+        if letter not in used:
+            return letter
+    k = 1
+    while f"{letters}{k}" in used:
+        k += 1
+    return f"{letters}{k}"

@@ -1,0 +1,255 @@
+"""Every row of the two tables, by every argument, in every mode, against numerical derivatives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import tensorcalculus as tc
+from tensorcalculus.check import check
+from tensorcalculus.expr.dims import dim
+from tensorcalculus.expr.functions import FUNCTIONS, ScalarFunction
+from tensorcalculus.expr.maps import apply
+from tensorcalculus.expr.node import Expr, Number, Operation, Variable, variables_of
+from tensorcalculus.expr.operations import OPERATIONS, OperationRow, spectral
+from tensorcalculus.expr.operations.row import register as register_operation
+
+MODES = ("reverse", "forward", "mixed")
+
+
+def variable(name: str, shape: str, *properties: str) -> Variable:
+    return Variable(name, tuple(dim(d) for d in shape.split()), frozenset(properties))
+
+
+# -- scalar functions ----------------------------------------------------------------------------
+
+ROWS = list({row.name: row for row in FUNCTIONS.values()}.values())
+DIFFERENTIABLE = [
+    (row, k) for row in ROWS for k in range(row.arity) if row.derivatives[k] is not None
+]
+
+
+def scalar_argument(row: ScalarFunction, k: int, shape: str) -> Expr:
+    low, high = row.sample[k]
+    return Number(int(low)) if low == high else variable(f"x{k}", shape)
+
+
+def applied(row: ScalarFunction, shapes: list[str]) -> Expr:
+    return apply(row, *(scalar_argument(row, k, shapes[k]) for k in range(row.arity)))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("row", "k"), DIFFERENTIABLE, ids=lambda v: getattr(v, "name", str(v)))
+def test_scalar_function(row: ScalarFunction, k: int, mode: str) -> None:
+    order = 1 if _stops(row) else 2
+    check(applied(row, ["n"] * row.arity), f"x{k}", order=order, mode=mode)
+    # Scalar arguments are broadcast against tensors.
+    for lone in range(row.arity if row.arity > 1 else 0):
+        shapes = ["" if j == lone else "m n" for j in range(row.arity)]
+        check(applied(row, shapes), f"x{k}", order=1, mode=mode)
+
+
+def _stops(row: ScalarFunction) -> bool:
+    """Whether derivatives end with a function that has none, as for ``floor``."""
+    return all(d is None for d in row.derivatives)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_scalar_function_of_another_function(row: ScalarFunction) -> None:
+    if _stops(row):
+        pytest.skip(f"{row.name} has no derivative")
+    f = tc.parse("sum(a.*F)+sum(F.*F)", a="n", F="n")
+    f = _substitute(f, "F", applied(row, ["n"] * row.arity))
+    check(f, order=2)
+
+
+def _substitute(f: Expr, name: str, by: Expr) -> Expr:
+    from tensorcalculus.expr.rebuild import substitute
+
+    return substitute(f, {variables_of(f)[name]: by})
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_where_there_is_no_derivative_the_error_says_so(row: ScalarFunction) -> None:
+    for k in range(row.arity):
+        if row.derivatives[k] is None:
+            args = [variable(f"x{j}", "n") for j in range(row.arity)]
+            with pytest.raises(tc.NotDifferentiableError, match=row.name):
+                apply(row, *args).jacobian(f"x{k}")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_values_known_in_closed_form_are_right(row: ScalarFunction) -> None:
+    for at, value in row.exact.items():
+        f = apply(row, variable("x", ""))
+        assert f(x=float(at)) == pytest.approx(value, abs=1e-15)
+
+
+# -- operations ----------------------------------------------------------------------------------
+
+
+def _t() -> Expr:
+    return spectral.placeholder()
+
+
+ARGUMENTS: dict[str, list[tuple[list[str], tuple]]] = {
+    "reshape": [(["m n"], (2, (dim("m*n"),))), (["b m n"], (2, (dim("n"), dim("m"))))],
+    "slice": [
+        (["n"], (((0, None, 1),),)),
+        (["m n"], ((1, (-1, None, -1)),)),
+        (["b m n"], (((1, None, 1), 0),)),
+        (["6"], (((1, None, 2),),)),
+    ],
+    "embed": [
+        (["n"], ((1, (0, dim("n"), 1)), (dim("m"), dim("n+2")))),
+        (["b n"], (((1, dim("n+1"), 1),), (dim("n+3"),))),
+    ],
+    "cumsum": [(["n"], (0,)), (["n"], (1,)), (["m n"], (0,))],
+    "lower": [([], (dim("3"), 1))],
+    "shift": [([], (dim("5"), dim("2")))],
+    "pi": [([], ())],
+    "prod": [(["n"], (0,)), (["m n"], (0,)), (["n"], (1,)), (["n"], (2,))],
+    "softmax": [(["n"], ()), (["m n"], ())],
+    "logsumexp": [(["n"], ()), (["m n"], ())],
+    "max": [(["n"], ()), (["m n"], ())],
+    "argmax_share": [(["n"], ())],
+    "reciprocal0": [(["n"], ()), (["b n"], ())],
+    "sign0": [(["n"], ())],
+    "gap_multiply": [
+        (["n n", "n"], (0,)),
+        (["n n", "n"], (1,)),
+        (["b n n", "n"], (0,)),
+        (["b n n", "b n"], (0,)),
+    ],
+    "degenerate_check": [(["n", "n"], ()), (["b n", "n"], ())],
+    "frechet": [
+        (["n n", "n n"], (name,)) for name in ("expm", "logm", "sqrtm")
+    ] + [(["n n", "b n n"], ("expm",)), (["b n n", "b n n"], ("expm",))],
+    "spectral": [(["n n"], (tc.function("tanh", _t()) * _t(),)), (["b n n"], (_t() ** 3,))],
+    "divided_difference": [
+        (["n"], (tc.function("exp", _t()), 1)),
+        (["n"], (tc.function("sin", _t()), 2)),
+        (["b n"], (_t() ** 4, 1)),
+    ],
+    "pinv": [(["m n"], ()), (["b m n"], ())],
+    "svd_U": [(["m n"], ()), (["b m n"], ())],
+    "svdvals": [(["m n"], ()), (["b m n"], ())],
+    "svd_V": [(["m n"], ()), (["b m n"], ())],
+    "qr_Q": [(["m n"], ()), (["b m n"], ())],
+    "qr_R": [(["m n"], ()), (["b m n"], ())],
+}  # fmt: skip
+"""Shapes of arguments, and parameters, for rows that take others than square matrices."""
+
+SQUARE: list[tuple[list[str], tuple]] = [(["n n"], ()), (["b n n"], ())]
+
+
+def operation_cases() -> list:
+    cases = []
+    for row in OPERATIONS.values():
+        for number, (shapes, params) in enumerate(ARGUMENTS.get(row.name, SQUARE)):
+            cases += [
+                pytest.param(row, shapes, params, k, id=f"{row.name}-{number}-{k}")
+                for k in range(len(shapes))
+            ]
+    return cases
+
+
+def call_row(row: OperationRow, shapes: list[str], params: tuple) -> Expr:
+    return Operation(row, tuple(variable(f"x{k}", s) for k, s in enumerate(shapes)), params)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("row", "shapes", "params", "k"), operation_cases())
+def test_operation(row: OperationRow, shapes: list[str], params: tuple, k: int, mode: str) -> None:
+    f = call_row(row, shapes, params)
+    # Second derivatives of matrix-valued functions of stacked matrices are large: one order less.
+    batched = any(s.startswith("b ") for s in shapes)
+    check(f, f"x{k}", order=1, mode=mode, sizes={"b": 2} if batched else None)
+
+
+@pytest.mark.parametrize(("row", "shapes", "params", "k"), operation_cases())
+def test_operation_twice(row: OperationRow, shapes: list[str], params: tuple, k: int) -> None:
+    batched = any(s.startswith("b ") for s in shapes)
+    f = call_row(row, shapes, params)
+    weights = Variable("w", f.shape)
+    inner = (weights * f).sum() if f.ndim else weights * f
+    check(inner, f"x{k}", order=2, sizes={"b": 2} if batched else None)
+
+
+# -- the table guards itself ---------------------------------------------------------------------
+
+
+def test_a_wrong_scalar_derivative_is_found() -> None:
+    right = FUNCTIONS["tanh"]
+    wrong = replace(right, name="tanh_wrong", derivatives=(lambda x, y: 1 - y,))
+    with pytest.raises(tc.CheckError, match=r"derivative by x0 is wrong at entry .*derived"):
+        check(applied(wrong, ["n"]), "x0")
+
+
+def test_a_slightly_wrong_scalar_derivative_is_found() -> None:
+    wrong = replace(
+        FUNCTIONS["lgamma"],
+        name="lgamma_wrong",
+        derivatives=(lambda x, y: tc.function("digamma", x) * (1 + 1e-5),),
+    )
+    with pytest.raises(tc.CheckError, match="finite differences"):
+        check(applied(wrong, ["n"]), "x0")
+
+
+def test_a_wrong_second_derivative_is_found() -> None:
+    def first(x: Expr, y: Expr) -> Expr:
+        return apply(inner, x)
+
+    inner = replace(
+        FUNCTIONS["cos"], name="cos_wrong", derivatives=(lambda x, y: tc.function("sin", x),)
+    )
+    outer = replace(FUNCTIONS["sin"], name="sin_wrong", derivatives=(first,))
+    check(applied(outer, ["n"]), "x0")
+    with pytest.raises(tc.CheckError, match=r"derivative by \(x0, x0\)"):
+        check(applied(outer, ["n"]), "x0", order=2)
+
+
+def test_a_wrong_operation_is_found() -> None:
+    wrong = replace(
+        OPERATIONS["inv"], name="inv_wrong", differential=lambda y, t: y @ t[0] @ y
+    )
+    with pytest.raises(tc.CheckError, match="derivative by x0 is wrong"):
+        check(call_row(wrong, ["n n"], ()), "x0")
+
+
+def test_a_wrong_adjoint_is_found() -> None:
+    wrong = replace(
+        OPERATIONS["cumsum"],
+        name="cumsum_wrong",
+        transpose=lambda node, k, g: tc.parse("cumsum(x)", x="n") * 0 + g,
+    )
+    f = call_row(wrong, ["n"], (0,))
+    check(f, "x0", mode="forward")
+    with pytest.raises(tc.CheckError):
+        check(f, "x0", mode="reverse")
+
+
+def test_rows_that_leave_something_out_are_refused() -> None:
+    from tensorcalculus.expr import functions
+
+    with pytest.raises(ValueError, match="twice"):
+        functions.register(FUNCTIONS["exp"])
+    with pytest.raises(ValueError, match="leaves a field out"):
+        functions.register(replace(FUNCTIONS["exp"], name="another", aliases=(), domain=""))
+    FUNCTIONS.pop("another", None)
+    with pytest.raises(ValueError, match="twice"):
+        register_operation(OPERATIONS["inv"])
+    with pytest.raises(ValueError, match="no derivative"):
+        register_operation(replace(OPERATIONS["inv"], name="another", differential=None))
+    with pytest.raises(ValueError, match="leaves a field out"):
+        register_operation(replace(OPERATIONS["inv"], name="another", reference=""))
+    assert "another" not in OPERATIONS
+
+
+def test_a_new_row_is_in_the_generated_tests() -> None:
+    assert {p.values[0].name for p in operation_cases()} == {
+        name for name in OPERATIONS if ARGUMENTS.get(name, SQUARE)[0][0]
+    }
+    assert {row.name for row, _ in DIFFERENTIABLE} | {"floor", "ceil", "round"} == {
+        row.name for row in ROWS
+    }
