@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import tensorcalculus as tc
+from tensorcalculus.expr.node import Expr
 
 # Labels are +1 and -1.  The penalty has a weight per coefficient: the intercept, coefficient 0,
 # has weight 0, as in scikit-learn.
@@ -21,8 +22,8 @@ PENALTY = 1.0
 class Fit:
     """A logistic regression: what was derived, and where Newton's method ended."""
 
-    gradient: tc.Expr
-    hessian: tc.Expr
+    gradient: Expr
+    hessian: Expr
     coefficients: np.ndarray
     losses: list[float]
     gradient_norms: list[float]

@@ -127,6 +127,8 @@ class Face:
         Raises InputError, naming the array and the shape expected, where an array does not fit.
         """
         (result,) = self._program()(values)
+        if isinstance(result, int):  # a size, or a count such as sum(ones(n))
+            return float(result)
         return result.item() if getattr(result, "ndim", 0) == 0 and hasattr(result, "item") else result
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tensorcalculus.calculus.sweep import forward, identity_seed, reverse
 from tensorcalculus.errors import ShapeError, UnknownNameError, nearest
+from tensorcalculus.expr.context import remember, remembered
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.dims import show_shape, unify
 from tensorcalculus.expr.node import Expr, Variable, variables_of
@@ -23,6 +24,9 @@ def find_variable(f: Expr, name: str | Variable) -> Variable:
     if not isinstance(name, str):
         raise TypeError(f"a variable or its name is expected, not {name!r}")
     known = variables_of(f)
+    if name not in known and name in remembered(f):
+        # It cancelled on the way here: the derivative is zero, and not by mistake.
+        return remembered(f)[name][0]
     if name not in known:
         have = ", ".join(known) or "none"
         raise UnknownNameError(
@@ -57,7 +61,7 @@ def jacobian(
     if symmetry not in SYMMETRY:
         raise ValueError(f"symmetry is one of {', '.join(SYMMETRY)}, not {symmetry!r}")
     variable = find_variable(f, wrt)
-    f = simplify(f)
+    source, f = f, simplify(f)
     if mode == "auto":
         mode = "reverse" if f.ndim <= variable.ndim else "forward"
     if mode == "mixed":
@@ -68,7 +72,7 @@ def jacobian(
         result = _forward_jacobian(f, variable)
     if symmetry == "projected":
         result = project(result, f.ndim, variable)
-    return simplify(result)
+    return remember(simplify(result), source, declared=[variable])
 
 
 def _forward_jacobian(f: Expr, variable: Expr) -> Expr:
@@ -194,8 +198,8 @@ def _direction(f: Expr, direction: object, shape: tuple, role: str) -> Expr:
 
 def jvp(f: Expr, directions: Mapping[str, object]) -> Expr:
     """The directional derivative ``sum_w J_w dw``, without a Jacobian."""
-    f = simplify(f)
-    return simplify(forward(f, _directions(f, directions)))
+    pushed = forward(simplify(f), _directions(f, directions))
+    return remember(simplify(pushed), f)
 
 
 def vjp(f: Expr, cotangents: Mapping[str, object]) -> Expr | dict[str, Expr]:
@@ -204,15 +208,14 @@ def vjp(f: Expr, cotangents: Mapping[str, object]) -> Expr | dict[str, Expr]:
     ``vjp(f, {"w": "g"})`` is the derivative of ``f:g`` by ``w``; one expression for one variable,
     a dictionary for several (they share one sweep where the cotangent is the same).
     """
-    f = simplify(f)
     if not cotangents:
         raise ValueError("name at least one variable and its cotangent, as in vjp(w='g')")
     result = {}
     for name, cotangent in cotangents.items():
         variable = find_variable(f, name)
         seed = _direction(f, cotangent, f.shape, name)
-        (pulled,) = reverse(f, [variable], seed)
-        result[name] = simplify(project(pulled, 0, variable))
+        (pulled,) = reverse(simplify(f), [variable], seed)
+        result[name] = remember(simplify(project(pulled, 0, variable)), f, seed)
     return next(iter(result.values())) if len(result) == 1 else result
 
 
@@ -224,13 +227,13 @@ def hvp(f: Expr, wrt: str | Variable, direction: str | Expr) -> Expr:
 
 def jvp_of(g: Expr, variable: Variable, direction: str | Expr) -> Expr:
     d = _direction(g, direction, variable.shape, variable.name)
-    return simplify(project(forward(g, {variable: d}), 0, variable))
+    return remember(simplify(project(forward(g, {variable: d}), 0, variable)), g, d)
 
 
 def differential(f: Expr, names: Sequence[str | Variable]) -> Expr:
     """The total differential in the named variables (all by default), in ``dW``, ``dX``, ..."""
     chosen = [find_variable(f, n) for n in names] if names else list(variables_of(f).values())
-    f = simplify(f)
-    return simplify(
-        forward(f, {v: Variable(f"d{v.name}", v.shape, v.properties & {"sym"}) for v in chosen})
-    )
+    tangents: dict[Expr, Expr] = {
+        v: Variable(f"d{v.name}", v.shape, v.properties & {"sym"}) for v in chosen
+    }
+    return remember(simplify(forward(simplify(f), tangents)), f)

@@ -12,6 +12,7 @@ from tensorcalculus.compile.numpy_source import Emitter
 from tensorcalculus.compile.sizes import bind_arrays
 from tensorcalculus.compile.stable import stabilize
 from tensorcalculus.errors import InputError
+from tensorcalculus.expr.context import remembered
 from tensorcalculus.expr.node import Expr, Operation, Variable, variables_of, walk
 from tensorcalculus.simplify.engine import simplify
 
@@ -29,6 +30,9 @@ class Program:
         *,
         simplified: bool = True,
     ) -> None:
+        self.context: dict[str, tuple[Variable, ...]] = {}
+        for root in roots:
+            self.context.update(remembered(root))
         self.variables = dict(variables if variables is not None else variables_of(*roots))
         # Checks evaluate the formula as it was written, to test the simplification as well.
         self.roots = stabilize([simplify(root) for root in roots]) if simplified else roots
@@ -51,10 +55,17 @@ class Program:
 
     def __call__(self, values: Mapping[str, Any]) -> list[Any]:
         values = dict(values)
-        given = {s: self._size(s, values) for s in self.free_symbols if s not in self.variables}
+        gone = {
+            name: self._fitting(name, value)
+            for name, value in values.items()
+            if name in self.context and name not in self.variables
+        }
+        told = {s for v in (*gone.values(), *self.variables.values()) for s in _symbols(v)}
+        given = {s: self._size(s, values) for s in self.free_symbols if s not in told}
         for s in given:
             values.pop(s)
-        arrays, sizes = bind_arrays(self.variables, values)
+        arrays, sizes = bind_arrays({**self.variables, **gone}, values)
+        arrays = arrays[: len(self.variables)]
         sizes.update(given)
         unknown = [s for s in self.symbols if s not in sizes]
         if unknown:
@@ -70,9 +81,17 @@ class Program:
             raise InputError(f"a result does not fit into memory: {error}") from None
         return list(result) if len(self.roots) > 1 else [result]
 
+    def _fitting(self, name: str, value: Any) -> Variable:
+        """A variable that cancelled from the expression: its array still tells sizes."""
+        order = np.ndim(value)
+        known = self.context[name]
+        return next((v for v in known if v.ndim == order), known[0])
+
     def _size(self, symbol: str, values: Mapping[str, Any]) -> int:
         if symbol not in values:
-            raise InputError(f"no value is given for the size {symbol}, an integer")
+            hint = [n for n, v in self.context.items() if any(symbol in _symbols(u) for u in v)]
+            arrays = f", or for an array that has it ({', '.join(hint)})" if hint else ""
+            raise InputError(f"no value is given for the size {symbol}, an integer{arrays}")
         value = values[symbol]
         if not hasattr(value, "__index__") or value < 0:
             raise InputError(f"the size {symbol} is a non-negative integer, not {value!r}")
@@ -86,6 +105,10 @@ class Program:
             text = Emitter(self.roots, self.variables, self.symbols, sizes).source()
             found = self._compiled[key] = (text, _load(text))
         return found
+
+
+def _symbols(variable: Variable) -> list[str]:
+    return [s for d in variable.shape for s in d.symbols()]
 
 
 def _dims_in(node: Expr) -> list:

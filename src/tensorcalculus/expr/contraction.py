@@ -170,7 +170,12 @@ class _Builder:
             if len(found) == 1:
                 factors.append((found[0][0], legs))
                 continue
-            exponent = add([(1, p) for _, p, _ in found])
+            exponents = [p for _, p, _ in found]
+            if any(p.shape for p in exponents):
+                from tensorcalculus.expr.maps import fill
+
+                exponents = [p if p.shape else fill(p, base.shape) for p in exponents]
+            exponent = add([(1, p) for p in exponents])
             merged = power(base, exponent, guarded=any(g for *_, g in found))
             again |= not (isinstance(merged, Map) and merged.function.name.startswith("pow"))
             factors.append((merged, legs))

@@ -14,6 +14,7 @@ from typing import Any
 from tensorcalculus.errors import ParseError, ShapeError, UnknownNameError, caret
 from tensorcalculus.expr import build
 from tensorcalculus.expr.arithmetic import normal_items
+from tensorcalculus.expr.context import remember
 from tensorcalculus.expr.dims import Dim, Unifier, dim, resolve, show_shape, unify, unifying
 from tensorcalculus.expr.maps import power
 from tensorcalculus.expr.node import Expr, Number, Size, Variable, walk
@@ -52,7 +53,7 @@ def parse(text: str, declarations: Mapping[str, str | Variable] | None = None) -
     for name, spec in (declarations or {}).items():
         declared[name] = spec if isinstance(spec, Variable) else declare(name, spec)
     reading = Reading(text, tree, declared)
-    return reading.run()
+    return remember(reading.run(), declared=[*reading.met.values(), *declared.values()])
 
 
 class Reading:

@@ -105,6 +105,18 @@ class Power(Form):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class MatrixPower(Form):
+    """A square matrix times itself."""
+
+    base: Form
+    exponent: Form
+
+    @property
+    def parts(self) -> tuple[Form, ...]:
+        return (self.base, self.exponent)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Transposed(Form):
     """The transpose of a vector or matrix."""
 
@@ -142,6 +154,18 @@ class Applied(Form):
     @property
     def parts(self) -> tuple[Form, ...]:
         return self.args
+
+
+def simplicity(f: Form) -> int:
+    """Rank in a commutative product: numbers, names, calls, then products and sums."""
+    if isinstance(f, Power) or (isinstance(f, Transposed) and isinstance(f.arg, Name)):
+        inner = f.base if isinstance(f, Power) else f.arg  # type: ignore[attr-defined]
+        return max(1, simplicity(inner))
+    if isinstance(f, (Name, Num)):
+        return 0
+    if isinstance(f, (Call, Applied)):
+        return 2
+    return 4 if isinstance(f, Sum) else 3
 
 
 class Forms:
@@ -191,6 +215,8 @@ class Forms:
         if isinstance(a, Product) and a.core is not None:
             core = self.transposed(a.core)
             return self.make(Product, a.coefficient, a.scalars, core, a.divisors, order=a.order)
+        if isinstance(a, MatrixPower):
+            return self.make(MatrixPower, self.transposed(a.base), a.exponent, order=2)
         if isinstance(a, Power) and a.order == 2 and a.exponent.order == 0:
             base = self.transposed(a.base)
             return self.make(Power, base, a.exponent, order=2)
@@ -215,10 +241,28 @@ class Forms:
         symmetric = order == 2 and all(
             self.transposed(f) is g for f, g in zip(flat, reversed(flat), strict=True)
         )
-        core = flat[0] if len(flat) == 1 else self.make(
-            Chain, tuple(flat), order=order, flat=symmetric
+        flat = self.collect_powers(flat)
+        core = (
+            flat[0]
+            if len(flat) == 1
+            else self.make(Chain, tuple(flat), order=order, flat=symmetric)
         )
         return self.product(coefficient, scalars, core, divisors)
+
+    def collect_powers(self, factors: list[Form]) -> list[Form]:
+        """Equal square matrices side by side as a power: ``X'*X'`` is ``X'^2``."""
+        result: list[Form] = []
+        for f in factors:
+            base, p = (f.base, f.exponent.value) if isinstance(f, MatrixPower) else (f, 1)  # type: ignore[union-attr]
+            last = result[-1] if result else None
+            if last is not None and base.order == 2:
+                old, q = (last.base, last.exponent.value) if isinstance(last, MatrixPower) else (last, 1)  # type: ignore[union-attr]
+                if old is base:
+                    power = self.num(p + q)
+                    result[-1] = self.make(MatrixPower, base, power, order=2, flat=base.flat)
+                    continue
+            result.append(f)
+        return result
 
     def product(
         self,
@@ -241,6 +285,7 @@ class Forms:
             return core
         order = 0 if core is None else core.order
         flat = core is None or core.flat
+        scalars = sorted(scalars, key=simplicity)
         return self.make(
             Product, coefficient, tuple(scalars), core, tuple(divisors), order=order, flat=flat
         )
@@ -263,6 +308,7 @@ class Forms:
                 under += f.divisors
             else:
                 over.append(f)
+        over.sort(key=simplicity)
         order = max(f.order for f in (*over, *under))
         flat = all(f.flat for f in (*over, *under))
         if len(over) == 1 and not under:

@@ -193,7 +193,7 @@ class Writer:
         return self.forms.product(c, scalars, None, divisors)
 
     def scalar_factors(self, operands: list[Expr]) -> Form:
-        return self.scalar_product(1, [self.form(e) for e in self.folded_mean(operands)])
+        return self.scalar_product(1, self.mean(operands))
 
     # -- operations ------------------------------------------------------------------------------
 
@@ -246,20 +246,13 @@ class Writer:
 
     # -- contractions ----------------------------------------------------------------------------
 
-    def folded_mean(self, operands: list[Expr]) -> list[Expr]:
-        """``sum(x)/n`` is left to :meth:`scalar_form`; other factors as they are."""
-        return operands
-
     def contraction(self, node: Contraction) -> Form:
         forms = self.forms
         scalars = [e for e, legs in zip(node.operands, node.legs, strict=True) if not legs]
         tensors = [(e, legs) for e, legs in zip(node.operands, node.legs, strict=True) if legs]
-        above, below = self.split_scalars(scalars)
         if not tensors and not node.out:
-            return self.scalar_product(1, [*above, forms.product(1, [], None, below)])
-        mean = self.mean(tensors, node, scalars)
-        if mean is not None:
-            return mean
+            return self.scalar_product(1, self.mean(scalars))
+        above, below = self.split_scalars(scalars)
         squares = self.sum_of_squares(node)
         if squares is not None and not self.einsum_only:
             inner = node.operands[0].args[0]  # type: ignore[attr-defined]
@@ -289,11 +282,28 @@ class Writer:
             above.append(self.form(e))
         return above, below
 
-    def mean(self, tensors: list, node: Contraction, scalars: list[Expr]) -> Form | None:
-        """``mean(x)`` for ``sum(x)`` over the sizes of all its axes."""
-        if node.out or tensors or not scalars:
-            return None
-        return None
+    def mean(self, scalars: list[Expr]) -> list[Form]:
+        """Scalar factors as forms; a sum over the sizes of all its axes is a mean."""
+        reciprocals = {
+            e.args[0]: e
+            for e in scalars
+            if isinstance(e, Map) and isinstance(e.args[0], Size) and e.args[1:] == (Number(-1),)
+        }
+        gone: list[Expr] = []
+        result: list[Form] = []
+        for e in scalars:
+            summed = isinstance(e, Contraction) and len(e.operands) == 1 and not e.out
+            if summed and len(set(e.legs[0])) == len(e.legs[0]):  # type: ignore[attr-defined]
+                sizes = [Size(d) for d in e.operands[0].shape]  # type: ignore[attr-defined]
+                if len(set(sizes)) == len(sizes) and all(n in reciprocals for n in sizes):
+                    gone += [e, *(reciprocals.pop(n) for n in sizes)]
+                    inner = self.form(e.operands[0])  # type: ignore[attr-defined]
+                    result.append(self.forms.call("mean", inner, order=0, flat=True))
+        rest = [e for e in scalars if not any(e is g for g in gone)]
+        above, below = self.split_scalars(rest)
+        if below:
+            above.append(self.forms.product(1, [], None, below))
+        return [*result, *above]
 
     def network(self, node: Contraction, tensors: list) -> tuple[Form | None, list[Form], Scalar]:
         """The tensor part of a contraction: a core form, scalar forms, a number."""
@@ -316,26 +326,25 @@ class Writer:
     def reduce(
         self, node: Contraction, tensors: list, out: tuple[int, ...]
     ) -> tuple[Form | None, list[Form], bool]:
-        above: list[Form] = []
         pieces = []
-        groups: dict[tuple[int, ...], tuple[list[Form], list[Form]]] = {}
+        divisors: dict[tuple[int, ...], list[Form]] = {}
         for e, legs in tensors:
-            over, under = groups.setdefault(legs, ([], []))
             if isinstance(e, Map) and e.function.name in ("pow", "pow0"):
                 base, p = e.args
                 if isinstance(p, Number) and p.value < 0 and base.ndim == e.ndim:
-                    under.append(self.divisor(base, p.value)[0])
+                    divisors.setdefault(legs, []).append(self.divisor(base, p.value)[0])
                     continue
-            over.append(self.form(e))
-        for legs, (over, under) in groups.items():
-            if under or len(over) > 1:
-                over = over or [self.forms.num(1)]
-                pieces.append(Piece(self.forms.pointwise(over, under), legs))
-            else:
-                pieces.append(Piece(over[0], legs))
+            pieces.append(Piece(self.form(e), legs))
+        for legs, under in divisors.items():
+            # A quotient entry by entry: put under a factor that stands on the same labels.
+            same = [p for p in pieces if p.legs == legs]
+            over = same[0] if same else Piece(self.forms.num(1), legs)
+            if not same:
+                pieces.append(over)
+            over.form = self.forms.pointwise([over.form], under)
         reduction = Reduction(self.forms, pieces, out, lambda i: node.dims[i])
         core, scalars, worked = reduction.run()
-        return core, [*above, *scalars], worked
+        return core, scalars, worked
 
     def tensor_product(self, node: Contraction, parts: list) -> Form | None:
         """Independent parts of a higher-order network: outer, Kronecker, or einsum of the parts."""

@@ -10,6 +10,7 @@ from tensorcalculus.notation.forms import (
     Call,
     Chain,
     Form,
+    MatrixPower,
     Name,
     Num,
     Pointwise,
@@ -80,8 +81,8 @@ class Texts:
             return "*".join(factors), PRODUCT
         if isinstance(form, Pointwise):
             return self.pointwise(form, names), PRODUCT
-        if isinstance(form, Power):
-            sign = ".^" if form.order else "^"
+        if isinstance(form, (Power, MatrixPower)):
+            sign = ".^" if form.order and isinstance(form, Power) else "^"
             base = self.at(form.base, POSTFIX, names)
             return f"{base}{sign}{self.at(form.exponent, ATOM, names)}", POSTFIX
         if isinstance(form, Transposed):
@@ -128,9 +129,11 @@ class Texts:
         decimal = _decimal(abs(Fraction(c)))
         front: list[str] = []
         below = [self.at(d, POSTFIX, names) for d in form.divisors]
-        if bottom == 1 or (decimal is not None and bottom > 20):
-            if top != 1 or bottom != 1:
-                front.append(decimal if decimal is not None else str(top))
+        if bottom == 1:
+            if top != 1:
+                front.append(str(top))
+        elif decimal is not None and bottom > 20:
+            front.append(decimal)
         else:
             if top != 1:
                 front.append(str(top))

@@ -1,0 +1,260 @@
+"""Rules for linear-algebra operations: inverses cancel, determinants split, transposes come out."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from tensorcalculus.expr.build import eye, total, trace
+from tensorcalculus.expr.combination import add, scale, split_scale
+from tensorcalculus.expr.contraction import contract, is_permutation, symmetric
+from tensorcalculus.expr.dims import Dim
+from tensorcalculus.expr.maps import apply, power
+from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, Size, Variable
+from tensorcalculus.expr.operations import operation
+from tensorcalculus.expr.operations.structural import index
+from tensorcalculus.simplify.engine import rule
+
+_TRANSPOSABLE = ("inv", "expm", "logm", "sqrtm", "cofactor", "pinv")
+
+
+def swap(a: Expr) -> Expr:
+    return contract([(a, "ij")], "ji")
+
+
+def is_identity(e: Expr) -> bool:
+    return isinstance(e, Contraction) and not e.operands and e.out == (0, 0)
+
+
+def diagonal_of(e: Expr) -> Expr | None:
+    """``x`` where ``e`` is ``diag(x)``; a declared diagonal matrix is not opened."""
+    if isinstance(e, Contraction) and e.out == (0, 0) and e.operands:
+        return contract(list(zip(e.operands, e.legs, strict=True)), (0,), dict(enumerate(e.dims)))
+    return None
+
+
+def square_factors(e: Expr) -> list[Expr] | None:
+    """The square factors of a matrix product of square matrices, in order; None for others."""
+    if not (isinstance(e, Contraction) and e.ndim == 2 and len(e.operands) > 1):
+        return None
+    d = e.shape[0]
+    matrices = [(o, g) for o, g in zip(e.operands, e.legs, strict=True) if g]
+    if any(o.ndim != 2 or o.shape[0] is not d or o.shape[1] is not d for o, _ in matrices):
+        return None
+    first, last = e.out
+    if first == last:
+        return None
+    chain, here = [], first
+    rest = list(matrices)
+    while rest:
+        found = [p for p in rest if here in p[1]]
+        if len(found) != 1 or found[0][1][0] == found[0][1][1]:
+            return None
+        rest = [p for p in rest if p is not found[0]]
+        o, g = found[0]
+        chain.append(o if g[0] == here else swap(o))
+        here = g[1] if g[0] == here else g[0]
+    return chain if here == last else None
+
+
+def scalars_of(e: Expr) -> list[Expr]:
+    return [o for o, g in zip(e.operands, e.legs, strict=True) if not g]  # type: ignore[attr-defined]
+
+
+@rule(Operation, "transpose comes out", "inv(X') = inv(X)', expm(X') = expm(X)'")
+def transpose_out(node: Operation) -> Expr | None:
+    if node.row.name in _TRANSPOSABLE and is_permutation(node.args[0]) == (1, 0):
+        return swap(operation(node.row.name, swap(node.args[0])))
+    return None
+
+
+@rule(Operation, "inverse", "inv(inv(A)) = A, inv(c*A) = inv(A)/c, inv(A*B) = inv(B)*inv(A)")
+def inverse(node: Operation) -> Expr | None:
+    if node.row.name != "inv" or node.ndim != 2:
+        return None
+    a = node.args[0]
+    if isinstance(a, Operation) and a.row.name == "inv":
+        return a.args[0]
+    if isinstance(a, Operation) and a.row.name == "expm":
+        return operation("expm", -a.args[0])
+    if is_identity(a):
+        return a
+    if isinstance(a, Variable) and "orth" in a.properties:
+        return swap(a)
+    if isinstance(a, Operation) and a.row.name == "eigh_V":
+        return swap(a)
+    c, base = split_scale(a)
+    if c != 1:
+        return scale(Fraction(1) / Fraction(c), operation("inv", base))
+    x = diagonal_of(a)
+    if x is not None:
+        return contract([(power(x, -1), "i")], "ii")
+    factors = square_factors(a)
+    if factors is not None:
+        result = [(power(s, -1), ()) for s in scalars_of(a)]
+        for k, f in enumerate(reversed(factors)):
+            result.append((operation("inv", f), (k, k + 1)))
+        return contract(result, (0, len(factors)))
+    scalars = scalars_of(a) if isinstance(a, Contraction) else []
+    if scalars:
+        return _without_scalars(a, lambda b: operation("inv", b), -1)  # type: ignore[arg-type]
+    return None
+
+
+def _without_scalars(a: Contraction, f, p: int) -> Expr:
+    pairs = [(o, g) for o, g in zip(a.operands, a.legs, strict=True) if g]
+    base = contract(pairs, a.out, dict(enumerate(a.dims)))
+    n = tuple(range(2))
+    return contract([*((power(s, p), ()) for s in scalars_of(a)), (f(base), n)], n)
+
+
+def size(d: Dim) -> Expr:
+    return Number(d.value) if d.value is not None else Size(d)
+
+
+@rule(Operation, "determinant", "det(c*A) = c^n*det(A), det(A*B) = det(A)*det(B), det(A') = det(A)")
+def determinant(node: Operation) -> Expr | None:
+    if node.row.name != "det" or node.ndim:
+        return None
+    a = node.args[0]
+    if is_permutation(a) == (1, 0):
+        return operation("det", swap(a))
+    if is_identity(a):
+        return Number(1)
+    n = size(a.shape[0])
+    c, base = split_scale(a)
+    if c != 1:
+        return power(Number(c), n) * operation("det", base)
+    if isinstance(a, Operation):
+        if a.row.name == "inv":
+            return power(operation("det", a.args[0]), -1)
+        if a.row.name == "expm":
+            return apply("exp", trace(a.args[0]))
+    x = diagonal_of(a)
+    if x is not None:
+        return operation("prod", x, params=(0,))
+    factors = square_factors(a)
+    if factors is None and isinstance(a, Contraction) and scalars_of(a):
+        factors = [contract([(o, g) for o, g in zip(a.operands, a.legs, strict=True) if g],
+                            a.out, dict(enumerate(a.dims)))]  # fmt: skip
+    if factors is None:
+        return None
+    parts = [(power(power(s, n), 1), ()) for s in scalars_of(a)]
+    return contract([*parts, *((operation("det", f), ()) for f in factors)], ())
+
+
+@rule(Operation, "log-determinant", "logdet splits over products; logdet(inv(A)) = -logdet(A)")
+def log_determinant(node: Operation) -> Expr | None:
+    if node.row.name != "logdet" or node.ndim:
+        return None
+    a = node.args[0]
+    if is_permutation(a) == (1, 0):
+        return operation("logdet", swap(a))
+    if is_identity(a):
+        return Number(0)
+    n = size(a.shape[0])
+    c, base = split_scale(a)
+    if c != 1:
+        outer = n * apply("log", Number(abs(c)))
+        return add([(1, outer), (1, operation("logdet", base))])
+    if isinstance(a, Operation):
+        if a.row.name == "inv":
+            return -operation("logdet", a.args[0])
+        if a.row.name == "expm":
+            return trace(a.args[0])
+        if a.row.name == "chol" and symmetric(a.args[0]):
+            return operation("logdet", a.args[0]) / 2
+    x = diagonal_of(a)
+    if x is not None:
+        return total(apply("log", apply("abs", x)))
+    factors = square_factors(a)
+    if factors is None and isinstance(a, Contraction) and scalars_of(a):
+        factors = [contract([(o, g) for o, g in zip(a.operands, a.legs, strict=True) if g],
+                            a.out, dict(enumerate(a.dims)))]  # fmt: skip
+    if factors is None:
+        return None
+    parts = [(1, n * apply("log", apply("abs", s))) for s in scalars_of(a)]
+    return add([*parts, *((1, operation("logdet", f)) for f in factors)])
+
+
+@rule(Operation, "matrix function", "the derivative of f(A) in direction c*I is c*f'(A)")
+def frechet_of_identity(node: Operation) -> Expr | None:
+    if node.row.name != "frechet" or node.ndim != 2:
+        return None
+    a, e = node.args
+    c, pattern = split_scale(e)
+    scalars: list[Expr] = []
+    if isinstance(pattern, Contraction) and pattern.out == (0, 0) and not any(pattern.legs):
+        scalars = list(pattern.operands)
+    elif not is_identity(pattern):
+        return None
+    name = node.params[0]
+    if name == "expm":
+        value = operation("expm", a)
+    elif name == "logm":
+        value = operation("inv", a)
+    else:
+        value = operation("inv", operation("sqrtm", a)) / 2
+    value = scale(c, value)
+    return contract([*((s, ()) for s in scalars), (value, "ij")], "ij")
+
+
+@rule(Operation, "matrix function", "expm(0) = I; expm and logm cancel; sqrtm(A)*sqrtm(A) = A")
+def matrix_functions(node: Operation) -> Expr | None:
+    name = node.row.name
+    if node.ndim != 2 or name not in ("expm", "logm", "sqrtm"):
+        return None
+    a = node.args[0]
+    if isinstance(a, Operation) and {name, a.row.name} == {"expm", "logm"}:
+        return a.args[0] if name == "expm" else None
+    from tensorcalculus.expr.combination import is_zero
+
+    if name == "expm" and is_zero(a):
+        return eye(a.shape[0])
+    if name != "expm" and is_identity(a):
+        return a if name == "sqrtm" else None
+    x = diagonal_of(a)
+    if x is None:
+        return None
+    scalar = {"expm": "exp", "logm": "log"}.get(name)
+    value = apply(scalar, x) if scalar else power(x, Fraction(1, 2))
+    return contract([(value, "i")], "ii")
+
+
+@rule(Operation, "degenerate check", "what is constant over equal eigenvalues needs no check")
+def checked(node: Operation) -> Expr | None:
+    if node.row.name != "degenerate_check":
+        return None
+    g, d = node.args
+    return g if _function_of(g, d) else None
+
+
+def _function_of(g: Expr, d: Expr) -> bool:
+    """Whether entry i of ``g`` depends on entry i of ``d`` only (and on scalars)."""
+    if g is d:
+        return True
+    if isinstance(g, Map):
+        return all(not a.shape or _function_of(a, d) for a in g.args)
+    if isinstance(g, Contraction):
+        return g.ndim == 1 and all(
+            not legs or (legs == g.out and _function_of(o, d))
+            for o, legs in zip(g.operands, g.legs, strict=True)
+        )
+    if isinstance(g, Operation):
+        return g.row.name in ("sign0", "reciprocal0", "argmax_share") and g.args[0] is d
+    terms = getattr(g, "terms", None)
+    return terms is not None and all(_function_of(t, d) for t in terms)
+
+
+@rule(Operation, "index of a pattern", "an index into a sum or a product of scalars goes inside")
+def slice_inside(node: Operation) -> Expr | None:
+    """A slice of a slice is one slice where both only pick positions."""
+    if node.row.name != "slice":
+        return None
+    a = node.args[0]
+    c, base = split_scale(a)
+    if c != 1:
+        return scale(c, Operation(node.row, (base,), node.params))
+    return None
+
+
+__all__ = ["index", "square_factors"]

@@ -1,0 +1,339 @@
+"""Rules for contractions: inverses cancel, decompositions close, softmax and sigmoid fold."""
+
+from __future__ import annotations
+
+from tensorcalculus.expr.build import broadcast
+from tensorcalculus.expr.combination import add, scale, split_scale
+from tensorcalculus.expr.contraction import contract, symmetric
+from tensorcalculus.expr.maps import apply, as_power, power
+from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, Variable
+from tensorcalculus.expr.operations import operation, spectral
+from tensorcalculus.simplify.engine import rule
+from tensorcalculus.simplify.maps import exp_sum
+
+Pairs = list[tuple[Expr, tuple[int, ...]]]
+
+
+def _pairs(node: Contraction) -> Pairs:
+    return list(zip(node.operands, node.legs, strict=True))
+
+
+def _without(node: Contraction, gone: tuple[int, ...], extra: Pairs, same: tuple = ()) -> Expr:
+    """The network with operands removed, others added and two labels made one."""
+    pairs = [p for k, p in enumerate(_pairs(node)) if k not in gone] + extra
+    sizes = dict(enumerate(node.dims))
+    out = node.out
+    if same:
+        keep, drop = same
+
+        def merge(legs: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(keep if i == drop else i for i in legs)
+
+        pairs = [(e, merge(legs)) for e, legs in pairs]
+        out = merge(out)
+        sizes.pop(drop)
+    return contract(pairs, out, {i: d for i, d in sizes.items() if _used(i, pairs, out, node)})
+
+
+def _used(i: int, pairs: Pairs, out: tuple[int, ...], node: Contraction) -> bool:
+    """Labels whose last holder went away must not turn into a factor of their size."""
+    return i in out or any(i in legs for _, legs in pairs)
+
+
+def _joins(node: Contraction, a: int, b: int) -> list[int]:
+    """Labels summed over between operands ``a`` and ``b`` and nobody else."""
+    others = {i for k, legs in enumerate(node.legs) if k not in (a, b) for i in legs}
+    return [
+        i
+        for i in node.legs[a]
+        if i in node.legs[b] and i not in node.out and i not in others
+        and node.legs[a].count(i) == node.legs[b].count(i) == 1
+    ]  # fmt: skip
+
+
+@rule(Contraction, "inverse cancels", "A*inv(A) = I")
+def cancel_inverse(node: Contraction) -> Expr | None:
+    for a, e in enumerate(node.operands):
+        if not (isinstance(e, Operation) and e.row.name == "inv" and e.ndim == 2):
+            continue
+        for b, f in enumerate(node.operands):
+            if f is e.args[0] and b != a:
+                found = _cancel(node, a, b, symmetric(f))
+                if found is not None:
+                    return found
+        found = _cancel_product(node, a, e)
+        if found is not None:
+            return found
+    return None
+
+
+def _cancel(node: Contraction, a: int, b: int, either: bool) -> Expr | None:
+    for i in _joins(node, a, b):
+        p, q = node.legs[a].index(i), node.legs[b].index(i)
+        # inv(A)[i,j] A[j,k], or A[i,j] inv(A)[j,k]; inv(A)' A needs a symmetric A.
+        if p != q or either:
+            return _without(node, (a, b), [], (node.legs[a][1 - p], node.legs[b][1 - q]))
+    return None
+
+
+def _cancel_product(node: Contraction, a: int, e: Operation) -> Expr | None:
+    """``inv(X'*C*X)*X'*C*X``: the factors of the inverted product stand beside the inverse."""
+    inner = e.args[0]
+    if not (isinstance(inner, Contraction) and len(inner.operands) > 1 and any(inner.legs)):
+        return None
+    if any(not g for g in inner.legs) or len(set(inner.out)) != 2:
+        return None
+    for side in (0, 1):
+        match = _embed(inner, node, a, node.legs[a][side], 1 - side)
+        if match is None and symmetric(inner):
+            match = _embed(inner, node, a, node.legs[a][side], side)
+        if match is not None:
+            used, far = match
+            return _without(node, (a, *used), [], (node.legs[a][1 - side], far))
+    return None
+
+
+def _embed(
+    inner: Contraction, node: Contraction, a: int, start: int, place: int
+) -> tuple[list[int], int] | None:
+    """Match the chain ``inner`` in ``node`` from label ``start`` at its end ``place``."""
+    here, mine = start, inner.out[1 - place]
+    used: list[int] = []
+    left = list(range(len(inner.operands)))
+    while left:
+        step = [k for k in left if mine in inner.legs[k]]
+        if len(step) != 1 or inner.operands[step[0]].ndim != 2:
+            return None
+        (k,) = step
+        p = inner.legs[k].index(mine)
+        found = None
+        for b, (f, legs) in enumerate(_pairs(node)):
+            if b == a or b in used or f is not inner.operands[k] or here not in legs:
+                continue
+            if symmetric(f) or legs.index(here) == p:
+                found = b
+                break
+        if found is None:
+            return None
+        holders = [c for c, legs in enumerate(node.legs) if here in legs]
+        if here in node.out or len(holders) != 2 or node.legs[found].count(here) != 1:
+            return None
+        used.append(found)
+        left.remove(k)
+        mine = inner.legs[k][1 - p]
+        q = node.legs[found].index(here)
+        here = node.legs[found][1 - q]
+    return (used, here) if mine == inner.out[place] else None
+
+
+@rule(Contraction, "orthonormal columns", "Q'*Q = I")
+def orthonormal(node: Contraction) -> Expr | None:
+    for a, e in enumerate(node.operands):
+        kind = _orthonormal(e)
+        if not kind:
+            continue
+        for b in range(a + 1, len(node.operands)):
+            if node.operands[b] is not e:
+                continue
+            for i in _joins(node, a, b):
+                p, q = node.legs[a].index(i), node.legs[b].index(i)
+                if p == q and (p == 0 or kind == "square"):
+                    return _without(node, (a, b), [], (node.legs[a][1 - p], node.legs[b][1 - q]))
+    return None
+
+
+def _orthonormal(e: Expr) -> str:
+    """"columns", "square" or nothing."""
+    if e.ndim != 2:
+        return ""
+    if isinstance(e, Operation) and e.row.name in ("eigh_V", "svd_U", "svd_V", "qr_Q"):
+        return "square" if e.shape[0] is e.shape[1] else "columns"
+    if isinstance(e, Variable) and "orth" in e.properties:
+        return "square" if e.shape[0] is e.shape[1] else "columns"
+    return ""
+
+
+@rule(Contraction, "decomposition closes", "U*diag(s)*V' = X, V*diag(f(d))*V' = f(X), Q*R = X")
+def recompose(node: Contraction) -> Expr | None:
+    """Factors of one decomposition that stand together; what they make has no choice of basis."""
+    for a, e in enumerate(node.operands):
+        if not isinstance(e, Operation) or e.ndim != 2:
+            continue
+        if e.row.name == "eigh_V":
+            found = _spectral(node, a, e.args[0])
+        elif e.row.name == "svd_U":
+            found = _svd(node, a, e.args[0])
+        elif e.row.name in ("qr_Q", "chol"):
+            found = _two_factors(node, a, e)
+        elif e.row.name == "sqrtm":
+            found = _root_squared(node, a, e)
+        else:
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _spectral(node: Contraction, a: int, x: Expr) -> Expr | None:
+    v = node.operands[a]
+    label = node.legs[a][1]
+    partners = [
+        b for b, (e, g) in enumerate(_pairs(node)) if b != a and e is v and g[1] == label
+    ]
+    if len(partners) != 1 or label in node.out:
+        return None
+    (b,) = partners
+    on_label = [k for k, g in enumerate(node.legs) if label in g and k not in (a, b)]
+    if not on_label or any(node.legs[k] != (label,) for k in on_label):
+        return None
+    d = operation("eigvalsh", x)
+    values = contract([(node.operands[k], "a") for k in on_label], "a")
+    c, values = split_scale(values)
+    assert isinstance(d, Operation)
+    f = spectral.spectral_pattern(values, d)
+    if f is None and isinstance(values, Contraction):
+        f = _product_pattern(values, d)
+    if f is None:
+        return None
+    t = spectral.placeholder()
+    whole = spectral.spectral(f, x)
+    if f is t:
+        whole = x if symmetric(x) else (x + contract([(x, "ij")], "ji")) / 2
+    legs = (node.legs[a][0], node.legs[b][0])
+    return scale(c, _without(node, (a, b, *on_label), [(whole, legs)]))
+
+
+def _product_pattern(values: Contraction, d: Operation) -> Expr | None:
+    """A product of functions of ``d``, entry by entry, as one function of ``t``."""
+    if any(g != values.out for g in values.legs):
+        return None
+    parts = [spectral.spectral_pattern(e, d) for e in values.operands]
+    if any(p is None for p in parts):
+        return None
+    return contract([(p, ()) for p in parts if p is not None], ())
+
+
+def _svd(node: Contraction, a: int, x: Expr) -> Expr | None:
+    label = node.legs[a][1]
+    found: dict[str, int] = {}
+    for k, (e, g) in enumerate(_pairs(node)):
+        if k != a and label in g:
+            if not (isinstance(e, Operation) and e.args and e.args[0] is x):
+                return None
+            found[e.row.name] = k
+    if set(found) != {"svd_V", "svdvals"} or label in node.out:
+        return None
+    v = found["svd_V"]
+    if sum(label in g for g in node.legs) != 3 or node.legs[v][1] != label:
+        return None
+    legs = (node.legs[a][0], node.legs[v][0])
+    return _without(node, (a, v, found["svdvals"]), [(x, legs)])
+
+
+def _two_factors(node: Contraction, a: int, e: Operation) -> Expr | None:
+    for b, f in enumerate(node.operands):
+        if b == a or not isinstance(f, Operation) or f.args[:1] != e.args:
+            continue
+        for i in _joins(node, a, b):
+            p, q = node.legs[a].index(i), node.legs[b].index(i)
+            legs = (node.legs[a][1 - p], node.legs[b][1 - q])
+            x = e.args[0]
+            if e.row.name == "qr_Q" and f.row.name == "qr_R" and (p, q) == (1, 0):
+                return _without(node, (a, b), [(x, legs)])
+            if e.row.name == f.row.name == "chol" and (p, q) == (1, 1):
+                whole = x if symmetric(x) else (x + contract([(x, "ij")], "ji")) / 2
+                return _without(node, (a, b), [(whole, legs)])
+    return None
+
+
+def _root_squared(node: Contraction, a: int, e: Operation) -> Expr | None:
+    for b in range(a + 1, len(node.operands)):
+        if node.operands[b] is e:
+            for i in _joins(node, a, b):
+                p, q = node.legs[a].index(i), node.legs[b].index(i)
+                if p != q or symmetric(e):
+                    first, second = (a, b) if p == 1 else (b, a)
+                    i0 = node.legs[first][0] if node.legs[first][1] == i else node.legs[first][1]
+                    i1 = node.legs[second][1] if node.legs[second][0] == i else node.legs[second][0]
+                    return _without(node, (a, b), [(e.args[0], (i0, i1))])
+    return None
+
+
+@rule(Contraction, "eigenvalues add up", "sum(eigvalsh(X)) = tr(X)")
+def eigenvalue_sum(node: Contraction) -> Expr | None:
+    if len(node.operands) == 1 and not node.out:
+        (e,) = node.operands
+        if isinstance(e, Operation) and e.row.name == "eigvalsh" and e.ndim == 1:
+            return contract([(e.args[0], "ii")], "")
+        if isinstance(e, Operation) and e.row.name == "logm" and node.legs[0] == (0, 0):
+            return operation("logdet", e.args[0])
+    return None
+
+
+@rule(Contraction, "softmax", "exp(x)/sum(exp(x)) = softmax(x)")
+def fold_softmax(node: Contraction) -> Expr | None:
+    pairs = _pairs(node)
+    for a, (e, legs) in enumerate(pairs):
+        if not (isinstance(e, Map) and e.function.name == "exp"):
+            continue
+        for b, (f, other) in enumerate(pairs):
+            base, p, _ = as_power(f)
+            if f is base or not (isinstance(p, Number) and isinstance(p.value, int) and p.value < 0):
+                continue
+            u = exp_sum(base)
+            if u is None or u is not e.args[0] or other not in (legs[:-1],):
+                continue
+            rest: Pairs = [(operation("softmax", u), legs)]
+            if p.value != -1:
+                rest.append((power(base, p.value + 1), other))
+            return _without(node, (a, b), rest)
+    return None
+
+
+@rule(Contraction, "sigmoid", "exp(x)*sigmoid(-x) = sigmoid(x)")
+def fold_sigmoid(node: Contraction) -> Expr | None:
+    pairs = _pairs(node)
+    for a, (e, legs) in enumerate(pairs):
+        if not (isinstance(e, Map) and e.function.name == "exp"):
+            continue
+        for b, (f, other) in enumerate(pairs):
+            base, p, _ = as_power(f)
+            if other != legs or not (isinstance(base, Map) and base.function.name == "sigmoid"):
+                continue
+            if not (isinstance(p, Number) and isinstance(p.value, int) and p.value > 0):
+                continue
+            if base.args[0] is scale(-1, e.args[0]):
+                rest: Pairs = [(apply("sigmoid", e.args[0]), legs)]
+                if p.value > 1:
+                    rest.append((power(base, p.value - 1), legs))
+                return _without(node, (a, b), rest)
+    return None
+
+
+@rule(Contraction, "exponentials multiply", "exp(x)*exp(y) = exp(x+y)")
+def merge_exponentials(node: Contraction) -> Expr | None:
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for k, (e, legs) in enumerate(_pairs(node)):
+        if isinstance(e, Map) and e.function.name == "exp":
+            groups.setdefault(legs, []).append(k)
+    for legs, found in groups.items():
+        if len(found) > 1:
+            parts = [node.operands[k].args[0] for k in found]  # type: ignore[attr-defined]
+            merged = apply("exp", add([(1, p) for p in parts]))
+            return _without(node, tuple(found), [(merged, legs)])
+    return None
+
+
+@rule(Contraction, "sign", "abs(x).*sign(x) = x")
+def absolute_times_sign(node: Contraction) -> Expr | None:
+    pairs = _pairs(node)
+    for a, (e, legs) in enumerate(pairs):
+        if isinstance(e, Map) and e.function.name == "sign":
+            for b, (f, other) in enumerate(pairs):
+                if other == legs and isinstance(f, Map) and f.function.name == "abs":
+                    if f.args[0] is e.args[0]:
+                        return _without(node, (a, b), [(e.args[0], legs)])
+    return None
+
+
+__all__ = ["broadcast", "cancel_inverse"]
