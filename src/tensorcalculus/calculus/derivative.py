@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from tensorcalculus.calculus.sweep import forward, identity_seed, reverse
 from tensorcalculus.errors import ShapeError, UnknownNameError, nearest
 from tensorcalculus.expr.context import remember, remembered
+from tensorcalculus.expr.combination import scale, split_scale
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.dims import show_shape, unify
-from tensorcalculus.expr.node import Expr, Variable, variables_of
-from tensorcalculus.expr.operations.structural import lower
+from tensorcalculus.expr.node import Expr, Operation, Variable, variables_of
+from tensorcalculus.expr.operations.structural import lower, reshape
 from tensorcalculus.simplify.engine import simplify
 
 MODES = ("auto", "reverse", "forward", "mixed")
@@ -62,6 +63,11 @@ def jacobian(
         raise ValueError(f"symmetry is one of {', '.join(SYMMETRY)}, not {symmetry!r}")
     variable = find_variable(f, wrt)
     source, f = f, simplify(f)
+    scale_of_f, peeled = split_scale(f)
+    if mode == "auto" and isinstance(peeled, Operation) and peeled.row.name == "reshape":
+        # A reshape of the function is a reshape of its derivative.
+        inner = jacobian(scale(scale_of_f, peeled.args[0]), variable, symmetry=symmetry)
+        return remember(simplify(reshape(inner, f.shape + variable.shape)), source)
     if mode == "auto":
         mode = "reverse" if f.ndim <= variable.ndim else "forward"
     if mode == "mixed":

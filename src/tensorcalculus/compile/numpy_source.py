@@ -127,14 +127,20 @@ class Emitter(OperationSource):
 
     def loose(self, node: Expr) -> Piece:
         """``node`` up to broadcasting: axes along which it is constant may be missing or unit."""
-        if isinstance(node, Contraction) and node not in self.values:
-            carried = {i for legs in node.legs for i in legs}
-            if len(set(node.out)) == len(node.out) and not carried.issuperset(node.out):
-                kept = tuple(i for i in node.out if i in carried)
-                value = self.contraction(node, kept)
-                piece = expanded(value, node.out)
-                return Piece(piece.text, tuple(range(node.ndim)), piece.level)
-        return self.emit(node)
+        if not self.is_loose(node):
+            return self.emit(node)
+        assert isinstance(node, Contraction)
+        carried = {i for legs in node.legs for i in legs}
+        value = self.contraction(node, tuple(i for i in node.out if i in carried))
+        piece = expanded(value, node.out)
+        return Piece(piece.text, tuple(range(node.ndim)), piece.level)
+
+    def is_loose(self, node: Expr) -> bool:
+        """Whether :meth:`loose` leaves axes of ``node`` out."""
+        if not isinstance(node, Contraction) or node in self.values:
+            return False
+        carried = {i for legs in node.legs for i in legs}
+        return len(set(node.out)) == len(node.out) and not carried.issuperset(node.out)
 
     def write(self, node: Expr) -> Piece:
         axes = tuple(range(node.ndim))
@@ -145,13 +151,16 @@ class Emitter(OperationSource):
         if isinstance(node, Combination):
             return self.combination(node)
         if isinstance(node, Map):
+            spread = node.ndim and all(not a.ndim or self.is_loose(a) for a in node.args)
             args = [self.loose(a) for a in node.args]
+            piece = None
             if node.function.name in ("pow", "pow0"):
                 piece = self.power(node, args)
-                if piece is not None:
-                    return Piece(piece.text, axes, piece.level)
-            text = node.function.numpy.format(*(a.text for a in args))
-            return self.full(node, Piece(text, axes))
+            if piece is None:
+                piece = Piece(node.function.numpy.format(*(a.text for a in args)), axes)
+            if spread:
+                return Piece(f"np.broadcast_to({piece.text}, {self.shape(node.shape)})", axes)
+            return Piece(piece.text, axes, piece.level)
         if isinstance(node, Operation):
             return self.operation(node)
         assert isinstance(node, Contraction)
@@ -161,14 +170,6 @@ class Emitter(OperationSource):
         if kept == node.out:
             return Piece(value.text, axes, value.level)
         return self.patterned(node, value)
-
-    def full(self, node: Expr, piece: Piece) -> Piece:
-        """Spread a value whose arguments were all loose to the whole shape of ``node``."""
-        if node.ndim and all(
-            isinstance(c, Contraction) and c not in self.values and c.ndim for c in node.children
-        ):
-            return Piece(f"np.broadcast_to({piece.text}, {self.shape(node.shape)})", piece.legs)
-        return piece
 
     def patterned(self, node: Contraction, value: Piece) -> Piece:
         """Write a value along the diagonal, or over the whole, of a new array."""
@@ -217,9 +218,9 @@ class Emitter(OperationSource):
         text, level = "", 3
         whole = False
         for c, t in dense:
-            known = t in self.values
+            spread = self.is_loose(t)
             piece = self.loose(t)
-            whole |= known or not _is_broadcast(t)
+            whole |= not spread
             if t.ndim == 0 and isinstance(t, Number):
                 term = Piece(number(abs(c) * t.value), ())
             elif abs(c) == 1:
@@ -352,13 +353,6 @@ class Emitter(OperationSource):
             pieces = [p for p in pieces if p is not here and p is not data]
             pieces.append(Piece(text, legs))
         return pieces
-
-
-def _is_broadcast(e: Expr) -> bool:
-    if not isinstance(e, Contraction):
-        return False
-    carried = {i for legs in e.legs for i in legs}
-    return not carried.issuperset(e.out)
 
 
 def _view(text: str, legs: tuple[int, ...], unique: tuple[int, ...]) -> str:

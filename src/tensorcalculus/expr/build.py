@@ -139,6 +139,8 @@ def matrix_power(a: Expr, exponent: int) -> Expr:
         return eye(a.shape[0])
     if exponent > 10**6:
         raise ShapeError(f"the matrix power {exponent} is beyond the largest accepted, 1000000")
+    if exponent <= 8:
+        return contract([(a, (k, k + 1)) for k in range(exponent)], (0, exponent))
     result, base = None, a
     while exponent:
         if exponent & 1:

@@ -20,7 +20,7 @@ def known(writer: Writer, node: Contraction, tensors: Tensors) -> Form | None:
     carried = {i for _, legs in tensors for i in legs}
     if not carried.issuperset(node.out) or len(tensors) < 2:
         return None
-    for rule in (_cp, _tucker, _train, _mttkrp):
+    for rule in (_cp, _tucker, _train, _mttkrp, _tucker_factor):
         found = rule(writer, node, tensors)
         if found is not None:
             return found
@@ -145,6 +145,45 @@ def _mttkrp(writer: Writer, node: Contraction, tensors: Tensors) -> Form | None:
     unfolded = forms.call("unfold", writer.form(t), order=2, literals=(mode,))
     result = forms.chain(unfolded, product)
     return result if node.out == (i, r) else forms.transposed(result)
+
+
+def _tucker_factor(writer: Writer, node: Contraction, tensors: Tensors) -> Form | None:
+    """``unfold(T,k)*kron(C,B)*unfold(G,k)'``; Kolda and Bader (2009), section 4.1."""
+    if len(node.out) != 2:
+        return None
+    big = [(e, legs) for e, legs in tensors if e.ndim >= 3]
+    if len(big) != 2 or big[0][0].ndim != big[1][0].ndim or len(tensors) != big[0][0].ndim + 1:
+        return None
+    big.sort(key=lambda p: node.out[0] not in p[1])
+    (t, legs), (g, inner) = big
+    if len(set(legs) & set(node.out)) != 1 or len(set(inner) & set(node.out)) != 1:
+        return None
+    place = legs.index(node.out[0]) if node.out[0] in legs else -1
+    if place < 0 or inner[place] != node.out[1]:
+        return None
+    factors: dict[int, Form] = {}
+    for e, ends in tensors:
+        if e is t or e is g:
+            continue
+        outer_end = [i for i in ends if i in legs]
+        inner_end = [i for i in ends if i in inner]
+        if e.ndim != 2 or len(outer_end) != 1 or len(inner_end) != 1:
+            return None
+        k = legs.index(outer_end[0])
+        if inner.index(inner_end[0]) != k:
+            return None
+        factors[k] = _oriented(writer, e, ends, (outer_end[0], inner_end[0]))
+    order = sorted(factors)
+    if len(order) != len(legs) - 1:
+        return None
+    forms = writer.forms
+    product = factors[order[0]]
+    for k in order[1:]:
+        product = forms.call("kron", factors[k], product, order=2)
+    mode = (str(place + 1),)
+    left = forms.call("unfold", writer.form(t), order=2, literals=mode)
+    right = forms.call("unfold", writer.form(g), order=2, literals=mode)
+    return forms.chain(left, product, forms.transposed(right))
 
 
 def kronecker(writer: Writer, node: Operation, x: Contraction) -> Form | None:

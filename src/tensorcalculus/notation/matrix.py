@@ -239,9 +239,7 @@ class Writer:
             found = formats.kronecker(self, node, x)
             if found is not None:
                 return found
-        if x.ndim > 1 and whole and node.ndim == 1 and node.row.name == "reshape":
-            pass
-        literals = tuple(str(d) for d in node.params[1])
+        literals = tuple(str(d) for d in node.shape)
         return forms.call("reshape", self.form(x), order=node.ndim, literals=literals)
 
     # -- contractions ----------------------------------------------------------------------------
@@ -308,6 +306,8 @@ class Writer:
     def network(self, node: Contraction, tensors: list) -> tuple[Form | None, list[Form], Scalar]:
         """The tensor part of a contraction: a core form, scalar forms, a number."""
         forms = self.forms
+        if len(tensors) == 1 and tensors[0][1] == node.out == tuple(range(len(node.out))):
+            return self.form(tensors[0][0]), [], 1
         if not self.einsum_only:
             found = formats.known(self, node, tensors)
             if found is not None:
@@ -317,7 +317,10 @@ class Writer:
                 core, scalars, worked = self.reduce(node, tensors, node.out)
                 if worked:
                     return core, scalars, 1
-            elif len(parts) > 1:
+            if not node.out and len(tensors) == 2 and tensors[0][1] == tensors[1][1]:
+                first, second = (self.form(e) for e, _ in tensors)
+                return forms.call("frobenius", first, second, order=0, flat=True), [], 1
+            if len(node.out) > 2 and len(parts) > 1:
                 found = self.tensor_product(node, parts)
                 if found is not None:
                     return found, [], 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tensorcalculus.expr.dims import Dim
-from tensorcalculus.notation.forms import Call, Chain, Form, Forms, Name, Transposed
+from tensorcalculus.notation.forms import Call, Chain, Form, Forms, Name, Pointwise, Sum, Transposed
 
 
 @dataclass(slots=True)
@@ -162,10 +162,8 @@ class Reduction:
 
     def frobenius(self, a: Form, b: Form, same: bool) -> Form:
         forms = self.forms
-        if same and not isinstance(a, (Chain, Transposed)) and not isinstance(
-            b, (Chain, Transposed)
-        ):
-            return forms.call("sum", forms.pointwise([a, b], []), order=0, flat=True)
+        if same and any(isinstance(f, (Sum, Pointwise)) for f in (a, b)):
+            return forms.call("frobenius", a, b, order=0, flat=True)
         product = forms.chain(forms.transposed(a), b) if same else forms.chain(a, b)
         return self.trace(product)
 

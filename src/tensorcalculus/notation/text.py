@@ -23,7 +23,7 @@ from tensorcalculus.notation.matrix import Writer
 from tensorcalculus.notation.naming import forms_below, repeated
 
 # How tightly a text binds: a sum least, a name or call most.
-SUM, PRODUCT, POSTFIX, ATOM = 0, 1, 2, 3
+SUM, FROBENIUS, PRODUCT, POSTFIX, ATOM = 0, 1, 2, 3, 4
 
 
 def to_text(e: Expr, contractions: str = "matrix") -> str:
@@ -86,13 +86,16 @@ class Texts:
             base = self.at(form.base, POSTFIX, names)
             return f"{base}{sign}{self.at(form.exponent, ATOM, names)}", POSTFIX
         if isinstance(form, Transposed):
-            return f"{self.at(form.arg, POSTFIX, names)}'", POSTFIX
+            level = ATOM if isinstance(form.arg, Power) else POSTFIX
+            return f"{self.at(form.arg, level, names)}'", POSTFIX
         if isinstance(form, Applied):
             args = [self.at(a, SUM, names) for a in form.args]
             if form.row.name == "slice":
                 args = [self.at(form.args[0], POSTFIX, names)]
             return form.row.spell(form.row.name, args, form.params), ATOM
         assert isinstance(form, Call)
+        if form.name == "frobenius":
+            return ":".join(self.at(a, POSTFIX, names) for a in form.args), FROBENIUS
         args = [self.at(a, SUM, names) for a in form.args]
         leading = [f'"{form.leading}"'] if form.leading else []
         return f"{form.name}({','.join([*leading, *args, *form.literals])})", ATOM
@@ -105,7 +108,7 @@ class Texts:
             if isinstance(t, Num):
                 text = number(size * t.value)
             elif size == 1:
-                text = self.at(t, PRODUCT, names)
+                text = self.at(t, FROBENIUS, names)
             else:
                 text = self.scaled(size, t, names)
             sign = "-" if negative else "+" if parts else ""
@@ -138,10 +141,11 @@ class Texts:
             if top != 1:
                 front.append(str(top))
             below.insert(0, str(bottom))
+        alone = form.core is None and len(form.scalars) == 1
+        lowest = FROBENIUS if not below else PRODUCT
         for s in form.scalars:
-            # A product of vectors in front of a matrix reads better in parentheses.
-            chain = isinstance(s, (Chain, Pointwise))
-            front.append(self.at(s, POSTFIX if chain or isinstance(s, Product) else PRODUCT, names))
+            # A product of vectors in front of others reads better in parentheses.
+            front.append(self.at(s, lowest if alone else POSTFIX, names))
         if form.core is not None:
             core = form.core
             inside = isinstance(core, (Chain, Pointwise)) and id(core) not in names
@@ -156,7 +160,8 @@ class Texts:
             text = f"{text}/{below[0]}"
         elif below:
             text = f"{text}/({'*'.join(below)})"
-        return f"{sign}{text}", PRODUCT if not sign else SUM
+        loose = alone and not below and ":" in text
+        return f"{sign}{text}", SUM if sign else FROBENIUS if loose else PRODUCT
 
     def pointwise(self, form: Pointwise, names: dict[int, str]) -> str:
         above = [self.at(f, POSTFIX, names) for f in form.factors]

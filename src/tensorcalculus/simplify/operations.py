@@ -62,9 +62,18 @@ def scalars_of(e: Expr) -> list[Expr]:
 
 @rule(Operation, "transpose comes out", "inv(X') = inv(X)', expm(X') = expm(X)'")
 def transpose_out(node: Operation) -> Expr | None:
-    if node.row.name in _TRANSPOSABLE and is_permutation(node.args[0]) == (1, 0):
+    if node.row.name in _TRANSPOSABLE and is_transposed(node.args[0]):
         return swap(operation(node.row.name, swap(node.args[0])))
     return None
+
+
+def is_transposed(e: Expr) -> bool:
+    """Whether ``e`` is the transpose of a matrix, up to scalar factors."""
+    _, e = split_scale(e)
+    if not isinstance(e, Contraction) or e.ndim != 2 or e.out != (0, 1):
+        return False
+    matrices = [g for g in e.legs if g]
+    return matrices == [(1, 0)]
 
 
 @rule(Operation, "inverse", "inv(inv(A)) = A, inv(c*A) = inv(A)/c, inv(A*B) = inv(B)*inv(A)")

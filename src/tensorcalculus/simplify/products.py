@@ -287,7 +287,40 @@ def fold_softmax(node: Contraction) -> Expr | None:
             if p.value != -1:
                 rest.append((power(base, p.value + 1), other))
             return _without(node, (a, b), rest)
+    return _softmax_in_scalar(node)
+
+
+def _softmax_in_scalar(node: Contraction) -> Expr | None:
+    """``(a'*exp(x))/sum(exp(x))``: the exponential stands inside a scalar factor."""
+    for b, f in enumerate(node.operands):
+        base, p, _ = as_power(f)
+        if f is base or f.shape or not isinstance(p, Number) or not isinstance(p.value, int):
+            continue
+        u = exp_sum(base) if p.value < 0 else None
+        if u is None or u.ndim != 1:
+            continue
+        for a, e in enumerate(node.operands):
+            if e.shape or not isinstance(e, Contraction):
+                continue
+            inner = [
+                (operation("softmax", u) if _is_exp_of(o, u) else o, legs) for o, legs in _pairs(e)
+            ]
+            if sum(_is_exp_of(o, u) for o in e.operands) == 1:
+                rest: Pairs = [(contract(inner, e.out, _broadcast_sizes(e)), ())]
+                if p.value != -1:
+                    rest.append((power(base, p.value + 1), ()))
+                return _without(node, (a, b), rest)
     return None
+
+
+def _is_exp_of(e: Expr, u: Expr) -> bool:
+    return isinstance(e, Map) and e.function.name == "exp" and e.args[0] is u
+
+
+def _broadcast_sizes(node: Contraction) -> dict:
+    """Dimensions of the labels that stand in the output alone."""
+    carried = {i for legs in node.legs for i in legs}
+    return {i: node.dims[i] for i in node.out if i not in carried}
 
 
 @rule(Contraction, "sigmoid", "exp(x)*sigmoid(-x) = sigmoid(x)")

@@ -28,10 +28,12 @@ def common_factor(node: Combination) -> Expr | None:
         if len(places) < 2:
             continue
         operand, classes = signature[0], signature[1]
-        rank = _remainder_order(node, operand, classes)
+        rank = _remainder_order(node, classes)
         terms = [node.terms[t] for t, _ in places]
         if rank > node.ndim and any(len(t.operands) > 2 for t in terms):  # type: ignore[attr-defined]
             continue  # the remainders would be products of higher order than the result
+        if len(places) < len(node.terms) and not all(_single(node.terms[t], k) for t, k in places):
+            continue  # a partial factor of longer products reads worse than the sum
         key = (-len(places), rank, -operand.size, operand.order_key)
         if best is None or key < best[0]:
             best = (key, places)
@@ -40,27 +42,32 @@ def common_factor(node: Combination) -> Expr | None:
     return _factored(node, best[1])
 
 
+def _single(term: Expr, k: int) -> bool:
+    """Whether what is left without operand ``k`` is one tensor, up to scalars."""
+    assert isinstance(term, Contraction)
+    return sum(1 for j, g in enumerate(term.legs) if j != k and g) <= 1
+
+
 def signatures(term: Contraction) -> list[tuple[int, tuple]]:
     """Each operand with the way it hangs in its network: which axes are open, which joined."""
     out = term.out
-    plain = len(set(out)) == len(out)
-    carried = {i for legs in term.legs for i in legs}
     result = []
     for k, (operand, legs) in enumerate(zip(term.operands, term.legs, strict=True)):
-        if not legs:
-            result.append((k, (operand, (), len(out))))
-            continue
-        if not plain or not carried.issuperset(out) or len(set(legs)) != len(legs):
+        if len(set(legs)) != len(legs) or any(out.count(i) > 1 for i in legs):
             continue
         others = {i for j, g in enumerate(term.legs) if j != k for i in g}
-        classes = [(out.index(i) if i in out else -1, i in others) for i in legs]
+        classes = [_leg_class(i, out, others) for i in legs]
         if symmetric(operand):
             classes.sort()
         result.append((k, (operand, tuple(classes), len(out))))
     return result
 
 
-def _remainder_order(node: Combination, operand: Expr, classes: tuple) -> int:
+def _leg_class(i: int, out: tuple[int, ...], others: set[int]) -> tuple[int, bool]:
+    return (out.index(i) if i in out else -1, i in others)
+
+
+def _remainder_order(node: Combination, classes: tuple) -> int:
     open_only = sum(1 for place, shared in classes if place >= 0 and not shared)
     joined = sum(1 for place, shared in classes if place < 0 and shared)
     return node.ndim - open_only + joined
@@ -73,33 +80,34 @@ def _factored(node: Combination, places: list[tuple[int, int]]) -> Expr:
         for t, (c, e) in enumerate(zip(node.coefficients, node.terms, strict=True))
         if t not in chosen
     ]
-    remainders = []
-    frame = None
+    remainders, frame = [], None
     for t, k in places:
         term = node.terms[t]
         assert isinstance(term, Contraction)
-        operand, legs = term.operands[k], term.legs[k]
-        pairs = [
-            (e, g)
-            for j, (e, g) in enumerate(zip(term.operands, term.legs, strict=True))
-            if j != k
-        ]
-        carried = {i for _, g in pairs for i in g}
-        sizes = {i: d for i, d in enumerate(term.dims) if i in term.out and i not in carried}
-        if not legs:
-            remainders.append((node.coefficients[t], contract(pairs, term.out, sizes)))
-            frame = (operand, (), tuple(range(node.ndim)), tuple(range(node.ndim)))
-            continue
-        others = carried
-        if symmetric(operand):
-            key = {i: (term.out.index(i) if i in term.out else -1, i in others) for i in legs}
-            legs = tuple(sorted(legs, key=key.__getitem__))
-        axes = [i for i in term.out if i not in legs or i in others]
-        axes += [i for i in legs if i in others and i not in axes]
-        remainders.append((node.coefficients[t], contract(pairs, axes)))
-        if frame is None:
-            frame = (operand, legs, tuple(axes), term.out)
+        remainder, frame = _without(term, k)
+        remainders.append((node.coefficients[t], remainder))
     assert frame is not None
     operand, legs, axes, out = frame
     joined = contract([(operand, legs), (add(remainders), axes)], out)
     return add([*rest, (1, joined)])
+
+
+def _without(term: Contraction, k: int) -> tuple[Expr, tuple]:
+    """The network without operand ``k``, and how the two join again (operand, legs, axes, out)."""
+    operand, legs, out = term.operands[k], term.legs[k], term.out
+    pairs = [p for j, p in enumerate(zip(term.operands, term.legs, strict=True)) if j != k]
+    carried = {i for _, g in pairs for i in g}
+    if symmetric(operand):
+        legs = tuple(sorted(legs, key=lambda i: _leg_class(i, out, carried)))
+    # Axes of the remainder: places of the output that it fills, then labels it shares inside.
+    filled = [q for q, i in enumerate(out) if i not in legs or i in carried]
+    inside = [i for i in legs if i in carried and i not in out]
+    sizes = {i: term.dims[i] for i in out if i not in carried and i not in legs}
+    remainder = contract(pairs, [*(out[q] for q in filled), *inside], sizes)
+    names = {i: ("out", out.index(i)) if i in out else ("in", i) for i in legs}
+    # Labels inside are numbered by the operand's axes, so that all terms agree.
+    numbered = {i: ("in", p) if name[0] == "in" else name
+                for p, (i, name) in enumerate((i, names[i]) for i in legs)}  # fmt: skip
+    axes = [*(("out", q) for q in filled), *(numbered[i] for i in inside)]
+    frame = (operand, [numbered[i] for i in legs], axes, [("out", q) for q in range(len(out))])
+    return remainder, frame

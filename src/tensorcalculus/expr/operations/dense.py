@@ -269,6 +269,6 @@ register(
         transpose=_frechet_transpose,
         linear=(1,),
         cores=(2, 2, 2),
-        spell=lambda name, args, params: f"frechet_{params[0]}({', '.join(args)})",
+        spell=lambda name, args, params: f"frechet_{params[0]}({','.join(args)})",
     )
 )

@@ -112,7 +112,7 @@ register(
         r"\operatorname{{prod}}({})",
         differential=_prod_differential,
         spell=lambda name, args, params: (
-            f"prod({args[0]})" if not params[0] else f"prod_except({args[0]}, {params[0]})"
+            f"prod({args[0]})" if not params[0] else f"prod_except({args[0]},{params[0]})"
         ),
         analytic=True,
     )

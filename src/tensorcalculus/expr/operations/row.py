@@ -19,7 +19,7 @@ def _never(args: tuple[Expr, ...]) -> bool:
 
 
 def _spell_call(name: str, args: list[str], params: tuple) -> str:
-    return f"{name}({', '.join([*args, *(str(p) for p in params)])})"
+    return f"{name}({','.join([*args, *(str(p) for p in params)])})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -317,7 +317,7 @@ register(
         r"f({})",
         differential=_spectral_differential,
         symmetric=lambda args: True,
-        spell=lambda name, args, params: f'spectral("{params[0]}", {args[0]})',
+        spell=lambda name, args, params: f'spectral("{params[0]}",{args[0]})',
         sample="sym",
     )
 )
@@ -349,8 +349,9 @@ register(
         "Higham (2008), Functions of Matrices, appendix B.16",
         r"f[{}]",
         differential=_divided_differential,
+        symmetric=lambda args: True,
         spell=lambda name, args, params: (
-            f'divided_difference("{params[0]}", {args[0]}, {params[1]})'
+            f'divided_difference("{params[0]}",{args[0]},{params[1]})'
         ),
     )
 )

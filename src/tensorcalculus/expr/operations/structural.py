@@ -47,7 +47,7 @@ register(
         r"\operatorname{{reshape}}({})",
         transpose=_reshape_transpose,
         linear=(0,),
-        spell=lambda name, args, params: f"reshape({', '.join([*args, *map(str, params[1])])})",
+        spell=lambda name, args, params: f"reshape({','.join([*args, *map(str, params[1])])})",
         analytic=True,
     )
 )
@@ -158,7 +158,7 @@ register(
         transpose=_embed_transpose,
         linear=(0,),
         spell=lambda name, args, params: (
-            f'embed({args[0]}, "{spell_items(params[0])}", {", ".join(map(str, params[1]))})'
+            f'embed({args[0]},"{spell_items(params[0])}",{",".join(map(str, params[1]))})'
         ),
         analytic=True,
     )
@@ -206,7 +206,7 @@ register(
         "constant",
         r"\operatorname{{lower}}({p0}, {p1})",
         constant=True,
-        spell=lambda name, args, params: f"lower({params[0]}, {float(params[1]):g})",
+        spell=lambda name, args, params: f"lower({params[0]},{float(params[1]):g})",
     )
 )
 register(
