@@ -20,7 +20,7 @@ def known(writer: Writer, node: Contraction, tensors: Tensors) -> Form | None:
     carried = {i for _, legs in tensors for i in legs}
     if not carried.issuperset(node.out) or len(tensors) < 2:
         return None
-    for rule in (_cp, _tucker, _train, _mttkrp, _tucker_factor):
+    for rule in (_cp, _tucker, _train, _mttkrp, _tucker_factor, _convolution):
         found = rule(writer, node, tensors)
         if found is not None:
             return found
@@ -184,6 +184,35 @@ def _tucker_factor(writer: Writer, node: Contraction, tensors: Tensors) -> Form 
     left = forms.call("unfold", writer.form(t), order=2, literals=mode)
     right = forms.call("unfold", writer.form(g), order=2, literals=mode)
     return forms.chain(left, product, forms.transposed(right))
+
+
+def _convolution(writer: Writer, node: Contraction, tensors: Tensors) -> Form | None:
+    """``conv(x,k)``; the gradient by the kernel is one as well, with the cotangent for kernel."""
+    shifts = [g for e, g in tensors if isinstance(e, Operation) and e.row.name == "shift"]
+    rest = [
+        (e, g) for e, g in tensors if not (isinstance(e, Operation) and e.row.name == "shift")
+    ]
+    if not 1 <= len(shifts) <= 3 or len(rest) != 2:
+        return None
+    for (x, data), (k, kernel) in (rest, rest[::-1]):
+        along = [next((s for s in shifts if s[0] == i), None) for i in data]
+        channels = sum(s is None for s in along)
+        spatial = [s for s in along if s is not None]
+        if len(spatial) != len(shifts) or channels > 1 or (channels and along[0] is not None):
+            continue
+        lead_kernel = (*(i for i in kernel[: 2 * channels]),)
+        if channels and (len(lead_kernel) != 2 or lead_kernel[1] != data[0]):
+            continue
+        ends = kernel[2 * channels :]
+        if len(ends) != len(spatial) or any(
+            i not in s[1:] for i, s in zip(ends, spatial, strict=True)
+        ):
+            continue
+        outs = tuple(s[1] if i == s[2] else s[2] for i, s in zip(ends, spatial, strict=True))
+        if node.out == (*lead_kernel[:channels], *outs):
+            forms = writer.forms
+            return forms.call("conv", writer.form(x), writer.form(k), order=len(node.out))
+    return None
 
 
 def kronecker(writer: Writer, node: Operation, x: Contraction) -> Form | None:

@@ -48,7 +48,21 @@ def repeated(
     names: dict[int, str] = {}
     clauses: list[tuple[str, Form]] = []
     used = set(taken)
+    groups = _decompositions(order)
     for form in order:
+        group = groups.get(id(form))
+        if group is not None and id(form) not in names:
+            family, members, arg = group
+            told = []
+            for letter, member in zip(FAMILIES[family][1], members, strict=True):
+                name = letter if letter not in used else _numbered(letter, used)
+                used.add(name)
+                told.append(name)
+                if member is not None:
+                    names[id(member)] = name
+            clauses.append((f"({','.join(told)})", Call(family, (arg,), order=2)))
+        if group is not None:
+            continue
         if isinstance(form, (Name, Num)) or form is root or uses.get(id(form), 0) < 2:
             continue
         if len(spell(form, names)) >= SHORTEST:
@@ -57,6 +71,38 @@ def repeated(
             names[id(form)] = name
             clauses.append((name, form))
     return clauses, names
+
+
+FAMILIES = {
+    "svd": (("svd_U", "svdvals", "svd_V"), "UsV"),
+    "eigh": (("eigvalsh", "eigh_V"), "dV"),
+    "qr": (("qr_Q", "qr_R"), "QR"),
+}
+"""Decompositions by the rows of their parts and the letters people give these."""
+
+
+def _decompositions(order: list[Form]) -> dict[int, tuple[str, list[Form | None], Form]]:
+    """Parts of one decomposition that occur together, for each of its forms."""
+    found: dict[tuple[str, int], dict[str, Form]] = {}
+    for form in order:
+        if isinstance(form, Applied):
+            for family, (rows, _) in FAMILIES.items():
+                if form.row.name in rows:
+                    found.setdefault((family, id(form.args[0])), {})[form.row.name] = form
+    result = {}
+    for (family, _), parts in found.items():
+        if len(parts) > 1:
+            members = [parts.get(row) for row in FAMILIES[family][0]]
+            arg = next(iter(parts.values())).parts[0]
+            result.update({id(m): (family, members, arg) for m in parts.values()})
+    return result
+
+
+def _numbered(letter: str, used: set[str]) -> str:
+    k = 1
+    while f"{letter}{k}" in used:
+        k += 1
+    return f"{letter}{k}"
 
 
 def _fresh(form: Form, used: set[str]) -> str:
@@ -73,7 +119,4 @@ def _fresh(form: Form, used: set[str]) -> str:
     for letter in alphabet.get(letters, letters + ("zuvpq" if letters.islower() else "ZUVPQ")):
         if letter not in used:
             return letter
-    k = 1
-    while f"{letters}{k}" in used:
-        k += 1
-    return f"{letters}{k}"
+    return _numbered(letters, used)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tensorcalculus.expr.combination import add
+from tensorcalculus.expr.combination import add, scale
 from tensorcalculus.expr.contraction import contract, symmetric
-from tensorcalculus.expr.node import Combination, Contraction, Expr, Scalar
+from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Scalar
+from tensorcalculus.expr.rebuild import substitute
 from tensorcalculus.simplify.engine import rule
 
 TERM_LIMIT = 40
@@ -40,6 +41,51 @@ def common_factor(node: Combination) -> Expr | None:
     if best is None:
         return None
     return _factored(node, best[1])
+
+
+@rule(Combination, "sigmoid complement", "sigmoid(-x) = 1-sigmoid(x), where both stand in a sum")
+def sigmoid_complement(node: Combination) -> Expr | None:
+    """Write one of a complementary pair by the other and collect, where that is shorter."""
+    if not 2 <= len(node.terms) <= 6:
+        return None
+    found = {
+        f.args[0]: f
+        for t in node.terms
+        for f in (t, *t.children)
+        if isinstance(f, Map) and f.function.name == "sigmoid"
+    }
+    for u, s in found.items():
+        opposite = found.get(scale(-1, u))
+        if opposite is None or u.order_key > opposite.args[0].order_key:
+            continue
+        replaced = substitute(node, {opposite: 1 - s})
+        opened = expand(replaced)
+        if opened.size < node.size:
+            return opened
+    return None
+
+
+def expand(e: Expr) -> Expr:
+    """Products of sums multiplied out, one level, for sums that then collapse."""
+    terms: list[tuple[Scalar, Expr]] = []
+    pairs = zip(e.coefficients, e.terms, strict=True) if isinstance(e, Combination) else [(1, e)]
+    stack: list[tuple[Scalar, Expr]] = list(pairs)
+    while stack and len(terms) < TERM_LIMIT:
+        c, t = stack.pop()
+        if isinstance(t, Combination):
+            stack += [(c * d, u) for d, u in zip(t.coefficients, t.terms, strict=True)]
+            continue
+        sums = [k for k, o in enumerate(t.children) if isinstance(o, Combination)]
+        if not isinstance(t, Contraction) or not sums:
+            terms.append((c, t))
+            continue
+        pairs_of_t = list(zip(t.operands, t.legs, strict=True))
+        inner, legs = pairs_of_t.pop(sums[0])
+        sizes = {i: d for i, d in enumerate(t.dims) if i in t.out}
+        assert isinstance(inner, Combination)
+        for d, u in zip(inner.coefficients, inner.terms, strict=True):
+            stack.append((c * d, contract([*pairs_of_t, (u, legs)], t.out, sizes)))
+    return add([*terms, *stack])
 
 
 def _single(term: Expr, k: int) -> bool:
