@@ -195,7 +195,8 @@ class _Grower:
         if kind == 5:
             return apply(self.pick(_STEEP), self.bounded(self.grow(shape, budget)))
         if kind == 6:
-            return apply(self.pick(_POSITIVE), self.positive(self.grow(shape, budget)))
+            name, inner = self.pick(_POSITIVE), self.grow(shape, budget)
+            return apply(name, self.positive(self.bounded(inner) if "gamma" in name else inner))
         if kind == 7:
             inner = scale(Fraction(4, 5), self.bounded(self.grow(shape, budget)))
             return apply(self.pick(_UNIT), inner)

@@ -66,7 +66,8 @@ class Emitter(OperationSource):
         """The text of the function."""
         for node in walk(*self.roots):
             if self.uses.get(node, 0) > 1 and not isinstance(node, (Variable, Number, Size)):
-                self.emit(node)
+                if not _is_shift(node, (0, 1, 2)):
+                    self.emit(node)
         results = []
         for root in self.roots:
             piece = self.emit(root)
@@ -264,12 +265,14 @@ class Emitter(OperationSource):
         dims = {i: self.dim(d) for i, d in enumerate(node.dims)}
         sizes = {i: self.size(d) for i, d in enumerate(node.dims)}
         scalars = [e for e, legs in zip(node.operands, node.legs, strict=True) if not legs]
-        pieces = [
-            self.operand(e, legs)
-            for e, legs in zip(node.operands, node.legs, strict=True)
-            if legs
-        ]
-        pieces = self.correlate(pieces, out, node)
+        pairs = [(e, legs) for e, legs in zip(node.operands, node.legs, strict=True) if legs]
+        pieces = [self.operand(e, legs) for e, legs in pairs if not _is_shift(e, legs)]
+        pieces, scatters = self.correlate(
+            pieces, [(e, legs) for e, legs in pairs if _is_shift(e, legs)], out
+        )
+        final_out = out
+        for (i, o, j), _ in scatters:
+            out = (*(k for k in out if k != i), o, j)
         for k, piece in enumerate(pieces):
             others = {i for j, p in enumerate(pieces) if j != k for i in p.legs} | set(out)
             pieces[k] = self.sum_out(piece, others)
@@ -284,8 +287,13 @@ class Emitter(OperationSource):
                     merged = self.short(pair(merged, other, keep, final, dims))
                 pieces = [*rest, merged]
         result = pieces[0] if pieces else None
+        for (i, o, j), width in scatters:
+            assert result is not None
+            rest = tuple(k for k in result.legs if k not in (o, j))
+            moved = permuted(result, (*rest, o, j))
+            result = Piece(f"kernels.overlap_add({moved.text}, {width})", (*rest, i))
         if result is not None:
-            result = permuted(result, out)
+            result = permuted(result, final_out)
         for e in scalars:
             reciprocal = _denominator(e)
             if reciprocal is not None and result is not None and self.uses.get(e, 0) <= 1:
@@ -332,27 +340,41 @@ class Emitter(OperationSource):
         return Piece(f"{piece.wrapped(3)}.sum(axis={axis})", legs)
 
     def correlate(
-        self, pieces: list[Piece], out: tuple[int, ...], node: Contraction
-    ) -> list[Piece]:
-        """Join the index tensors of convolutions to data as strided windows, never as numbers."""
-        shifts = {
-            legs: e.params
-            for e, legs in zip(node.operands, node.legs, strict=True)
-            if isinstance(e, Operation) and e.row.name == "shift" and len(set(legs)) == 3
-        }
-        for (i, o, j), (_, width) in shifts.items():
-            here = next((p for p in pieces if p.legs == (i, o, j)), None)
-            users = [p for p in pieces if i in p.legs and p is not here]
-            if here is None or len(users) != 1 or i in out:
-                continue
-            (data,) = users
-            if {o, j} & set(data.legs):
-                continue
-            text = f"kernels.windows({data.text}, {data.legs.index(i)}, {self.dim(width)})"
-            legs = (*(o if x == i else x for x in data.legs), j)
-            pieces = [p for p in pieces if p is not here and p is not data]
-            pieces.append(Piece(text, legs))
-        return pieces
+        self,
+        pieces: list[Piece],
+        shifts: list[tuple[Expr, tuple[int, ...]]],
+        out: tuple[int, ...],
+    ) -> tuple[list[Piece], list[tuple[tuple[int, ...], str]]]:
+        """Index tensors of convolutions as strided windows of the data, never as numbers.
+
+        The second part of the result are those that scatter instead: their long axis is in the
+        output, the short ones are summed once everything else is contracted.
+        """
+        scatters = []
+        for e, legs in shifts:
+            i, o, j = legs
+            width = self.dim(e.params[1])  # type: ignore[attr-defined]
+            users = [p for p in pieces if i in p.legs]
+            if len(users) == 1 and i not in out and not {o, j} & set(users[0].legs):
+                (data,) = users
+                text = f"kernels.windows({data.text}, {data.legs.index(i)}, {width})"
+                pieces = [p for p in pieces if p is not data]
+                pieces.append(Piece(text, (*(o if x == i else x for x in data.legs), j)))
+            elif not users and i in out and not {o, j} & set(out):
+                scatters.append((legs, width))
+            else:
+                pieces.append(self.operand(e, legs))
+        carried = {i for p in pieces for i in p.legs}
+        for legs, width in list(scatters):
+            if not carried.issuperset(legs[1:]):
+                scatters.remove((legs, width))
+                e = next(e for e, g in shifts if g == legs)
+                pieces.append(self.operand(e, legs))
+        return pieces, scatters
+
+
+def _is_shift(e: Expr, legs: tuple[int, ...]) -> bool:
+    return isinstance(e, Operation) and e.row.name == "shift" and len(set(legs)) == 3
 
 
 def _view(text: str, legs: tuple[int, ...], unique: tuple[int, ...]) -> str:

@@ -135,7 +135,9 @@ class Reading:
         if len(text) > 40:
             text = f"{text[:37]}..."
         shape = show_shape(resolve(d) for d in value.expr.shape)
-        return f"`{text}` is {'a row ' if value.row else ''}{shape}"
+        guessed = text in self.met and text not in self.declared
+        hint = f' (not declared; by its letter; say {text}="...")' if guessed else ""
+        return f"`{text}` is {'a row ' if value.row else ''}{shape}{hint}"
 
     def read_num(self, node: syntax.Num) -> Value:
         return Value(Number(node.value))
