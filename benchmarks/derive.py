@@ -39,6 +39,8 @@ SHARED = Path(os.environ.get("TENSORCALCULUS_SHARED", REPOSITORY.parent / "share
 NAME = re.compile(r"'[^']*->[^']*'|\"[^\"]*\"|(?<![\w.])[^\W\d]\w*")
 LIMIT_CASE, LIMIT_NETWORK, LIMIT_IMPORT = 5.0, 50.0, 200.0
 """What is aimed for, in milliseconds."""
+PASSES = 300
+"""Garbage collections after which a result counts as kept."""
 
 
 # -- cold derivations ----------------------------------------------------------------------------
@@ -123,7 +125,7 @@ def _forget(name: str, results: list[weakref.ref]) -> None:
     A node that remembers itself as its own simplified form dies only in a collection, and its
     entry in the table of nodes keeps its children until then: one pass a level.
     """
-    for _ in range(300):
+    for _ in range(PASSES):
         if all(result() is None for result in results):
             return
         gc.collect()
@@ -230,9 +232,7 @@ def tensorgrad_value(result: Any, data: dict[str, np.ndarray]) -> np.ndarray:
 
     tensor, (X, w, y) = result
     values = {X.name: data["X"], w.name: data["w"], y.name: data["y"]}
-    lengths = {
-        X.shape[edge]: length for edge, length in zip(X.edges, data["X"].shape, strict=True)
-    }
+    lengths = {X.shape[edge]: length for edge, length in zip(X.edges, data["X"].shape, strict=True)}
 
     def aligned(t: Any, edges: Sequence[str]) -> np.ndarray:
         array, have = value(t)
@@ -406,9 +406,13 @@ def report(found: dict[str, Any]) -> str:
         head = [f"{len(rows)} cases", "from an expression", "from text", "printing"]
         out += [table(head, summary), "", "The slowest:", ""]
         slowest = sorted(rows, key=lambda r: -r["from_text"])[:8]
-        out += [table(["case", *head[1:]], [[r["name"], *[r[c] for c in columns]] for r in slowest])]
+        out += [
+            table(["case", *head[1:]], [[r["name"], *[r[c] for c in columns]] for r in slowest])
+        ]
     out += ["", f"## Hessian by the first weights (aim: {LIMIT_NETWORK:g} ms)", ""]
-    rows = [[r["name"], r["from_expression"], r["from_text"], r["printing"]] for r in found["network"]]
+    rows = [
+        [r["name"], r["from_expression"], r["from_text"], r["printing"]] for r in found["network"]
+    ]
     out += [table(["network", "from an expression", "from text", "printing"], rows)]
     out += ["", "## Nodes of the result by depth", ""]
     keys = ("depth", "function", "gradient", "hessian")

@@ -126,7 +126,7 @@ def test_notations(notation: str):
 def test_brackets_are_no_markup():
     out = run("derive", "sum(x[0:2].^2)+x[1]", "--wrt", "x", "--vars", "x: 5").out
     assert rows(out)["function"].count("[:2]") == 1
-    assert "[bold]" in refused("derive", '[bold]x[/bold]')
+    assert "[bold]" in refused("derive", "[bold]x[/bold]")
 
 
 def test_formulas_may_begin_with_minus():
@@ -143,7 +143,9 @@ def test_long_formulas_stay_on_one_line():
 
 def test_check():
     out = run("derive", LEAST_SQUARES, "--wrt", "w", "--order", "2", "--check").out
-    assert re.search(r"^check\s+by w: largest relative error \d\.\de[-+]\d\d \(complex step\)$", out, re.M)
+    assert re.search(
+        r"^check\s+by w: largest relative error \d\.\de[-+]\d\d \(complex step\)$", out, re.M
+    )
     assert "by w, w: largest relative error" in out
 
 
@@ -303,7 +305,9 @@ def test_eval_files(tmp_path: Path):
 def test_eval_prints_every_entry_in_a_pipe():
     out = run("eval", "2*x", f"x={list(range(3000))}").out
     assert "..." not in out
-    assert np.array_equal(np.array(json.loads(re.sub(r"\.(?=[,\]])", "", out))), 2.0 * np.arange(3000))
+    assert np.array_equal(
+        np.array(json.loads(re.sub(r"\.(?=[,\]])", "", out))), 2.0 * np.arange(3000)
+    )
 
 
 def test_eval_size_by_name():

@@ -66,10 +66,15 @@ def derivative(
 
 
 def function(name: str, *args: Any) -> Expr:
-    """A scalar function of the table by name, for those that NumPy lacks: ``function("erf", x)``."""
+    """A function of the tables by name, for those that NumPy lacks: ``function("erf", x)``."""
+    from tensorcalculus.errors import UnknownNameError, nearest
+    from tensorcalculus.expr.functions import FUNCTIONS
     from tensorcalculus.expr.maps import apply
     from tensorcalculus.expr.operations import OPERATIONS, operation
 
+    if name not in OPERATIONS and name not in FUNCTIONS:
+        hint = nearest(str(name), [*OPERATIONS, *FUNCTIONS])
+        raise UnknownNameError(f"there is no function {name!r} in the tables.{hint}")
     return operation(name, *args) if name in OPERATIONS else apply(name, *args)
 
 

@@ -89,7 +89,7 @@ class Face:
 
         return derivative.hessian(self._expr, wrt, other, mode=mode, symmetry=symmetry)
 
-    def jvp(self, **directions: Any) -> Expr:
+    def jvp(self, /, **directions: Any) -> Expr:
         """The directional derivative (Jacobian-vector product), ``F.jvp(w="dw")``.
 
         A direction is an expression, or a name that stands for a new variable of fitting shape.
@@ -98,7 +98,7 @@ class Face:
 
         return derivative.jvp(self._expr, directions)
 
-    def vjp(self, **cotangents: Any) -> Expr | dict[str, Expr]:
+    def vjp(self, /, **cotangents: Any) -> Expr | dict[str, Expr]:
         """The vector-Jacobian product, ``F.vjp(w="g")``: the derivative of ``F:g`` by ``w``.
 
         With several variables the result is a dictionary by name.
@@ -108,7 +108,7 @@ class Face:
         return derivative.vjp(self._expr, cotangents)
 
     def hvp(self, wrt: str | Variable, direction: Any) -> Expr:
-        """The Hessian of a scalar applied to a direction, ``f.hvp("w", "v")``, without a Hessian."""
+        """The Hessian of a scalar times a direction, ``f.hvp("w", "v")``, without a Hessian."""
         from tensorcalculus.calculus import derivative
 
         return derivative.hvp(self._expr, wrt, direction)
@@ -121,15 +121,15 @@ class Face:
 
     # -- numbers ---------------------------------------------------------------------------------
 
-    def __call__(self, **values: Any) -> Any:
+    def __call__(self, /, **values: Any) -> Any:
         """The value for NumPy arrays given by name: an array, or a float for a scalar.
 
         Raises InputError, naming the array and the shape expected, where an array does not fit.
         """
         (result,) = self._program()(values)
-        if isinstance(result, int):  # a size, or a count such as sum(ones(n))
+        if isinstance(result, (int, float)):  # a constant, or a count such as sum(ones(n))
             return float(result)
-        return result.item() if getattr(result, "ndim", 0) == 0 and hasattr(result, "item") else result
+        return result.item() if result.ndim == 0 else result
 
     @property
     def source(self) -> str:

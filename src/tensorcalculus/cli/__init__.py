@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 
 
-class Notation(str, Enum):
+class Notation(Enum):
     """How a derivative is written."""
 
     matrix = "matrix"
@@ -45,7 +46,7 @@ class Notation(str, Enum):
     einsum = "einsum"
 
 
-class Symmetry(str, Enum):
+class Symmetry(Enum):
     """What the derivative by a structured variable means."""
 
     projected = "projected"
@@ -72,7 +73,11 @@ class FormulaCommand(TyperCommand):
             elif word in takes_value:
                 kept.append(word)
                 kept.extend(value for value in [next(words, None)] if value is not None)
-            elif word.startswith("-") and not word.startswith("--") and word not in (*spellings, "-h"):
+            elif (
+                word.startswith("-")
+                and not word.startswith("--")
+                and word not in (*spellings, "-h")
+            ):
                 formulas.append(word)
             elif word.startswith("-"):
                 kept.append(word)
@@ -214,6 +219,6 @@ def main() -> None:
     """The entry point of `tcalc`."""
     for stream in (sys.stdout, sys.stderr):
         # A Greek name must not end the program where the terminal knows no Greek.
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app(prog_name="tcalc")

@@ -9,11 +9,11 @@ from typing import Any
 from tensorcalculus.errors import UnknownNameError, nearest
 
 GROUPS = ("entry by entry", "whole tensors", "decompositions", "found in derivatives")
-_IN_DERIVATIVES = frozenset(
-    "argmax_share cofactor degenerate_check divided_difference eigh_V embed frechet_expm "
-    "frechet_logm frechet_sqrtm gap_multiply lower prod_except qr_Q qr_R reciprocal0 revcumsum "
-    "shift sign0 svd_U svd_V".split()
-)
+_IN_DERIVATIVES = {
+    *("argmax_share", "cofactor", "degenerate_check", "divided_difference", "eigh_V", "embed"),
+    *("frechet_expm", "frechet_logm", "frechet_sqrtm", "gap_multiply", "lower", "prod_except"),
+    *("qr_Q", "qr_R", "reciprocal0", "revcumsum", "shift", "sign0", "svd_U", "svd_V"),
+}
 """Words that people seldom type and derivatives are printed with."""
 
 

@@ -158,6 +158,6 @@ def print_functions(found: Sequence[Entry]) -> None:
             )  # fmt: skip
         console.print()
     console.print(
-        'Also: * (matrix product), .* ./ .^ (entry by entry), \' (transpose), ^ (power), A:B '
+        "Also: * (matrix product), .* ./ .^ (entry by entry), ' (transpose), ^ (power), A:B "
         "(Frobenius product), x[0:2], the constants pi and eye."
     )

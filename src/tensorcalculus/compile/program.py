@@ -35,6 +35,10 @@ class Program:
             self.context.update(remembered(root))
         self.variables = dict(variables if variables is not None else variables_of(*roots))
         # Checks evaluate the formula as it was written, to test the simplification as well.
+        for name in self.variables:
+            # Names stand in a comment of the source: none may end it.
+            if not name.isidentifier():
+                raise InputError(f"{name!r} is not a name; the expression cannot be evaluated")
         self.roots = stabilize([simplify(root) for root in roots]) if simplified else roots
         symbols: dict[str, None] = {}
         for variable in self.variables.values():
@@ -79,7 +83,12 @@ class Program:
             raise InputError(f"the expression cannot be evaluated here: {error}") from None
         except MemoryError as error:
             raise InputError(f"a result does not fit into memory: {error}") from None
-        return list(result) if len(self.roots) > 1 else [result]
+        except ValueError as error:
+            if "too big" not in str(error) and "Maximum allowed" not in str(error):
+                raise
+            raise InputError(f"a result is larger than an array can be: {error}") from None
+        results = list(result) if len(self.roots) > 1 else [result]
+        return [_own(r, arrays) for r in results]
 
     def _fitting(self, name: str, value: Any) -> Variable:
         """A variable that cancelled from the expression: its array still tells sizes."""
@@ -109,6 +118,15 @@ class Program:
 
 def _symbols(variable: Variable) -> list[str]:
     return [s for d in variable.shape for s in d.symbols()]
+
+
+def _own(result: Any, arrays: list[np.ndarray]) -> Any:
+    """A result that does not share memory with an argument, as that of ``X'`` would."""
+    if isinstance(result, np.ndarray):
+        view = result.base is not None or any(result is a for a in arrays)
+        if view and any(np.may_share_memory(result, a) for a in arrays):
+            return result.copy()
+    return result
 
 
 def _dims_in(node: Expr) -> list:

@@ -17,7 +17,7 @@ from tensorcalculus.errors import ShapeError
 Atom = Union[str, tuple[str, "Dim", "Dim"]]
 DimLike = Union["Dim", int, str]
 
-MAX_DIM = 2**40
+MAX_DIM = 2**36
 """Largest literal size accepted: beyond it no array of that length fits a machine."""
 
 
@@ -237,12 +237,14 @@ class Unifier:
 
     def resolve(self, d: Dim) -> Dim:
         """``d`` with everything known so far put in."""
-        for _ in range(100):
-            resolved = d.substitute(self.bindings)
-            if resolved is d:
-                return d
-            d = resolved
-        raise ShapeError(f"the dimension {d} is defined by itself")
+        first, steps = d, 0
+        while (resolved := d.substitute(self.bindings)) is not d:
+            d, steps = resolved, steps + 1
+            if steps > len(self.bindings):
+                raise ShapeError(f"the dimension {first} is defined by itself")
+        if steps > 1 and first.symbol is not None:
+            self.bindings[first.symbol] = d  # the next look-up is one step
+        return d
 
     def unify(self, a: Dim, b: Dim) -> Dim | None:
         """Make ``a`` and ``b`` equal; None where they cannot be."""
@@ -250,7 +252,7 @@ class Unifier:
         if a is b:
             return a
         # Unknown sizes give way first, then declared symbols to numbers and products.
-        for x, y in ((a, b), (b, a)):
+        for x, y in ((b, a), (a, b)):
             if x.symbol and x.symbol.startswith("?") and x.symbol not in y.symbols():
                 self.bindings[x.symbol] = y
                 return y

@@ -60,6 +60,8 @@ def fill(value: Expr, shape: tuple) -> Expr:
 
 
 def _is_filled(e: Expr) -> bool:
+    if is_zero(e):
+        return True
     _, e = split_scale(e)
     return (
         isinstance(e, Contraction)
@@ -69,6 +71,8 @@ def _is_filled(e: Expr) -> bool:
 
 
 def _filling(e: Expr) -> Expr:
+    if is_zero(e):
+        return Number(0)
     c, e = split_scale(e)
     assert isinstance(e, Contraction)
     return scale(c, contract([(o, ()) for o in e.operands], ()))

@@ -17,7 +17,7 @@ from tensorcalculus.expr.arithmetic import normal_items
 from tensorcalculus.expr.context import remember
 from tensorcalculus.expr.dims import Dim, Unifier, dim, resolve, show_shape, unify, unifying
 from tensorcalculus.expr.maps import power
-from tensorcalculus.expr.node import Expr, Number, Size, Variable, walk
+from tensorcalculus.expr.node import Contraction, Expr, Number, Size, Variable, walk
 from tensorcalculus.expr.operations.structural import index
 from tensorcalculus.notation import syntax
 from tensorcalculus.notation.declare import declare, natural_order
@@ -97,19 +97,13 @@ class Reading:
                         self.unifier.bindings[s] = dim(next(free))
                         changed = True
         if not changed:
-            for node in walk(result):
-                for d in node.shape:
-                    unknown = [s for s in d.symbols() if s.startswith("?")]
-                    if unknown:
-                        start, _, end = unknown[0][1:].partition(":")
-                        raise ShapeError(
-                            caret(
-                                self.text,
-                                int(start.split("_")[-1]),
-                                int(end or start.split("_")[-1]),
-                                "the size does not follow from the formula; write it, as in eye(n)",
-                            )
-                        )
+            for d in (d for node in walk(result) for d in _dimensions(node)):
+                unknown = [s for s in d.symbols() if s.startswith("?")]
+                if unknown:
+                    start, _, end = unknown[0][1:].partition(":")
+                    first = int(start.split("_")[-1])
+                    message = "the size does not follow from the formula; write it, as in eye(n)"
+                    raise ShapeError(caret(self.text, first, int(end or first), message))
         return changed
 
     # -- values ----------------------------------------------------------------------------------
@@ -336,11 +330,18 @@ class Reading:
             )
         return self.value(node.body)
 
+    def is_value(self, name: str) -> bool:
+        """Whether a name is known as a variable or from a where clause."""
+        return name in self.declared or name in self.met or name in self.bound
+
     def dimension(self, node: syntax.Node) -> Dim:
         """A syntax node read as a dimension: integers, size symbols, sums, products, min."""
         if isinstance(node, syntax.Num) and isinstance(Number(node.value).value, int):
             return dim(int(node.value))
         if isinstance(node, syntax.Name):
+            if node.name not in self.symbols and self.is_value(node.name):
+                shape = show_shape(self.value(node).expr.shape)
+                raise ParseError(f"{node.name} is {shape}; a size is expected, such as 3, n or 2*n")
             return self.unifier.resolve(dim(node.name))
         if isinstance(node, syntax.Sum):
             result = dim(0)
@@ -363,6 +364,15 @@ class Reading:
         )
         error.placed = True  # type: ignore[attr-defined]
         raise error
+
+
+def _dimensions(node: Expr) -> list[Dim]:
+    """All dimensions that a node holds: of its axes, of axes summed over, in its parameters."""
+    if isinstance(node, Size):
+        return [node.dim]
+    if isinstance(node, Contraction):
+        return list(node.dims)
+    return [*node.shape, *(p for p in getattr(node, "params", ()) if isinstance(p, Dim))]
 
 
 def _why(a: Value, b: Value) -> str:

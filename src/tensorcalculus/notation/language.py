@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tensorcalculus.errors import ParseError, ShapeError, UnknownNameError, nearest
 from tensorcalculus.expr import build
 from tensorcalculus.expr.arithmetic import normal_items
-from tensorcalculus.expr.dims import dim, resolve, show_shape
+from tensorcalculus.expr.dims import dim, resolve, show_shape, unify
 from tensorcalculus.expr.functions import FUNCTIONS
 from tensorcalculus.expr.maps import apply, fill, power
 from tensorcalculus.expr.node import Expr, Number
@@ -69,18 +69,28 @@ def _hadamard(*factors: Expr) -> Expr:
     return result
 
 
-def _same_shape(name: str, a: Expr, b: Expr) -> Expr:
-    if a.ndim and b.ndim and a.ndim != b.ndim:
-        raise ShapeError(f"{name} of two arguments takes tensors of one shape, or a scalar")
+def _one_shape(name: str, args: Sequence[Expr]) -> None:
+    """Refuse tensors of different shapes; scalars go with all."""
+    tensors = [a for a in args if a.ndim]
+    for a in tensors[1:]:
+        shapes = zip(a.shape, tensors[0].shape, strict=False)
+        if a.ndim != tensors[0].ndim or any(unify(p, q) is None for p, q in shapes):
+            raise ShapeError(f"{name} takes tensors of one shape, and scalars")
+
+
+def _of_two(name: str, a: Expr, b: Expr, axis: int | None) -> Expr:
+    if axis is not None:
+        raise ParseError(f"{name} of two arguments goes entry by entry, without axis")
+    _one_shape(name, (a, b))
     return apply(name, a, b)
 
 
 def _maximum(a: Expr, b: Expr | None = None, axis: int | None = None) -> Expr:
-    return build.maximum_of(a, axis) if b is None else _same_shape("maximum", a, b)
+    return build.maximum_of(a, axis) if b is None else _of_two("maximum", a, b, axis)
 
 
 def _minimum(a: Expr, b: Expr | None = None, axis: int | None = None) -> Expr:
-    return build.minimum_of(a, axis) if b is None else _same_shape("minimum", a, b)
+    return build.minimum_of(a, axis) if b is None else _of_two("minimum", a, b, axis)
 
 
 def _logsumexp(a: Expr, axis: int | None = None) -> Expr:
@@ -201,6 +211,8 @@ def _text(node: syntax.Call, position: int) -> str:
 
 def _read_einsum(reading: Reading, node: syntax.Call) -> Expr:
     spec = _text(node, 0)
+    if len(spec) > 300:
+        raise ParseError("the subscripts of einsum are longer than 300 characters")
     return build.einsum(spec, *[reading.value(a).expr for a in node.args[1:]])
 
 
@@ -332,6 +344,14 @@ SPECIAL: dict[str, tuple[str, str, Callable[[Any, syntax.Call], Expr]]] = {
 
 DECOMPOSITIONS = {"svd": 3, "eigh": 2, "qr": 2}
 
+_ELSEWHERE = {
+    "trace": "tr", "norm": "norm2", "fro": "norm2", "inverse": "inv", "identity": "eye",
+    "determinant": "det", "slogdet": "logdet", "cholesky": "chol", "eig": "eigvalsh",
+    "eigvals": "eigvalsh", "std": "sqrt(var(x))", "dot": "x'*y", "matmul": "A*B", 
+    "nuclear": "sum(svdvals(A))", "lse": "logsumexp", "flatten": "vec",
+}  # fmt: skip
+"""What functions of other programs are called here."""
+
 
 def names() -> list[str]:
     """All function names of the language."""
@@ -357,7 +377,9 @@ def call(reading: Reading, node: syntax.Call) -> Value:
     if word is None and row is None:
         known = name in reading.met or name in reading.declared or name in reading.bound
         hint = f"; {name} is a variable: write {name}*(...)" if known else ""
-        raise UnknownNameError(f"there is no function {name!r}{hint}." + nearest(name, names()))
+        meant = _ELSEWHERE.get(name.lower())
+        near = f" Did you mean '{meant}'?" if meant else nearest(name, names())
+        raise UnknownNameError(f"there is no function {name!r}{hint}.{near}")
     values = [reading.value(a) for a in node.args]
     args = [v.expr for v in values]
     options = {}
@@ -370,7 +392,11 @@ def call(reading: Reading, node: syntax.Call) -> Value:
         wanted = word.arguments if word else ", ".join("xyz"[: row.arity])  # type: ignore[union-attr]
         raise ParseError(f"{name} is called as {name}({wanted}); {len(args)} arguments are given")
     try:
-        result = word.build(*args, **options) if word else apply(name, *args)
+        if word:
+            result = word.build(*args, **options)
+        else:
+            _one_shape(name, args)
+            result = apply(name, *args)
     except ShapeError as error:
         shapes = ", ".join(
             f"`{reading.text[a.start : a.end][:40]}` {show_shape(resolve(d) for d in e.shape)}"

@@ -10,12 +10,8 @@ tensor (Kolda and Bader, 2009), ``T_{(k)}`` the mode-k unfolding, ``\mathbf{1}``
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
-from string import Formatter
 
-from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.node import Expr, Scalar, variables_of, walk
 from tensorcalculus.notation.forms import (
     Applied,
@@ -31,33 +27,31 @@ from tensorcalculus.notation.forms import (
     Sum,
     Transposed,
 )
+from tensorcalculus.notation.latex_parts import (
+    ATOM,
+    FACTOR,
+    PRODUCT,
+    SCRIPT,
+    SPECIAL,
+    SUM,
+    Tex,
+    called,
+    fill,
+    join,
+    operator,
+    subscript,
+    tex_name,
+    tex_names,
+    tex_number,
+    tex_size,
+    tex_sizes,
+)
 from tensorcalculus.notation.matrix import LETTERS, Writer
 from tensorcalculus.notation.naming import forms_below, repeated
-from tensorcalculus.notation.text import Texts, number
-
-# How tightly a piece binds: a sum least; SCRIPT carries a superscript and takes no second one.
-SUM, PRODUCT, FACTOR, SCRIPT, ATOM = range(5)
+from tensorcalculus.notation.text import Texts
 
 OPENED = 12
 """How deep sums over indices are opened into each other before a part is kept in brackets."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tex:
-    """A piece of LaTeX, how tightly it binds, and whether parentheses around it must grow."""
-
-    text: str
-    level: int = ATOM
-    tall: bool = False
-
-    def at(self, level: int) -> str:
-        """The text, in parentheses where it binds less tightly than ``level``."""
-        return self.text if self.level >= level else self.inside("(", ")")
-
-    def inside(self, left: str, right: str) -> str:
-        if self.tall:
-            return rf"\left{left}{self.text}\right{right}"
-        return f"{left}{self.text}{right}"
 
 
 def to_latex(e: Expr) -> str:
@@ -69,218 +63,9 @@ def to_latex(e: Expr) -> str:
     body = printer.told(form)
     if not clauses:
         return body
-    told = [rf"{tex_name(name)} = {printer.told(f)}" for name, f in clauses]
+    told = [f"{tex_names(name)} = {printer.told(f)}" for name, f in clauses]
     return rf"{body} \quad\text{{where }} " + r",\; ".join(told)
 
-
-# -- names, sizes, numbers -----------------------------------------------------------------------
-
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
-    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
-).split()
-GREEK = {name: f"\\{name}" for name in _GREEK} | dict(
-    zip(
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩϵϑϕϱς",
-        [f"\\{name}" for name in _GREEK] + [r"\epsilon", r"\vartheta", r"\phi", r"\varrho", r"\varsigma"],
-        strict=True,
-    )
-) | {"ε": r"\varepsilon", "φ": r"\varphi", "ο": "o"}  # fmt: skip
-"""Greek letters, by name and as they are."""
-
-
-def tex_name(name: str) -> str:
-    """A name: Greek letters as commands, digits and what follows ``_`` as a subscript."""
-    head, *below = name.split("_")
-    if not head or not all(below):
-        return rf"\mathrm{{{name}}}".replace("_", r"\_")
-    numbered = re.fullmatch(r"(.*\D)(\d+)", head)
-    if numbered:
-        head = numbered.group(1)
-        below.insert(0, numbered.group(2))
-    if len(head) > 1 and head[0] == "d" and (len(head) == 2 or head[1:] in GREEK):
-        base = join(r"\mathrm{d}", _word(head[1:]))  # a differential
-    else:
-        base = _word(head)
-    return f"{base}_{{{','.join(_word(b) for b in below)}}}" if below else base
-
-
-def _word(text: str) -> str:
-    if text in GREEK:
-        return GREEK[text]
-    return text if len(text) == 1 or text.isdecimal() else rf"\mathrm{{{text}}}"
-
-
-def tex_size(text: str) -> str:
-    """A dimension such as ``n*k-1`` or ``min(m,n)``."""
-    words = {"*": "", "min": r"\min"}
-    return join(*(words.get(t, t if not t[0].isalpha() else tex_name(t))
-                  for t in re.findall(r"\d+|\w+|[-+*(),:?]", text)))  # fmt: skip
-
-
-def _sizes(literals: tuple[str, ...]) -> str:
-    return r" \times ".join(map(tex_size, literals))
-
-
-def tex_number(c: Scalar) -> Tex:
-    text = number(c)
-    if "/" in text:
-        top, bottom = Fraction(c).as_integer_ratio()
-        sign = "-" if top < 0 else ""
-        return Tex(rf"{sign}\frac{{{abs(top)}}}{{{bottom}}}", SUM if sign else FACTOR, True)
-    digits, _, exponent = text.partition("e")
-    if exponent:
-        tens = rf"10^{{{int(exponent)}}}"
-        text = tens if digits == "1" else rf"{digits}\cdot {tens}"
-        return Tex(text, SUM if text.startswith("-") else PRODUCT)
-    return Tex(text, SUM if text.startswith("-") else ATOM)
-
-
-def join(*texts: str) -> str:
-    """Texts side by side, kept apart where LaTeX or a reader would run them together."""
-    result = ""
-    for text in texts:
-        if result and text:
-            command = re.search(r"\\[a-zA-Z]+$", result)
-            if text[0].isdecimal() or (text.startswith(r"\frac{") and result[-1].isdecimal()):
-                result += r" \cdot " if result[-1] not in "+-(,=: " else ""
-            elif command and (text[0].isalpha() or text[0] in "(["):
-                # No space after a command that a parenthesis follows, but none is lost either.
-                result += " " if text[0].isalpha() else ""
-            elif result.endswith("}") and text.startswith(r"\mathrm{") and r"\mathrm{" in result:
-                result += r"\,"
-        result += text
-    return result
-
-
-# -- templates of the tables ---------------------------------------------------------------------
-
-
-def fill(template: str, args: list[Tex], params: tuple = ()) -> Tex:
-    """A template of the tables with its arguments, in parentheses only where they are needed."""
-    if template == "{}":
-        return args[0]
-    pieces = _pieces(template)
-    fields = [p for p in pieces if isinstance(p, tuple)]
-    tall = any(a.tall for a in args)
-    shown: list[str] = []
-    place = 0
-    for k, piece in enumerate(pieces):
-        if isinstance(piece, str):
-            shown.append(_grown(piece) if tall else _plain(piece))
-            continue
-        (name,) = piece
-        if name.startswith("p"):
-            shown.append(tex_size(str(params[int(name[1:])])))
-            continue
-        left = pieces[k - 1] if k and isinstance(pieces[k - 1], str) else ""
-        right = pieces[k + 1] if k + 1 < len(pieces) else ""
-        assert isinstance(left, str) and isinstance(right, str)
-        inside = left.endswith(("(", "{", "[", "|", ", ", "lfloor", "lceil")) and right != ""
-        first = int(name) if name else place
-        last = len(args) if inside and piece is fields[-1] and not name else first + 1
-        place = last
-        if inside:
-            shown.append(", ".join(a.text for a in args[first:last]))
-        elif not left:
-            shown.append(args[first].at(ATOM if right[:1] in ("^", "_") else FACTOR))
-        else:
-            shown.append(args[first].at(PRODUCT))
-    return Tex(join(*shown), _level(pieces), tall)
-
-
-def _pieces(template: str) -> list[str | tuple[str]]:
-    pieces: list[str | tuple[str]] = []
-    for literal, name, _, _ in Formatter().parse(template):
-        if literal and pieces and isinstance(pieces[-1], str):
-            pieces[-1] += literal
-        elif literal:
-            pieces.append(literal)
-        if name is not None:
-            pieces.append((name,))
-    return pieces
-
-
-def _grown(literal: str) -> str:
-    """Parentheses that grow with what they hold."""
-    literal = re.sub(r"(?<!\\left)\(", r"\\left(", literal)
-    literal = re.sub(r"(?<!\\right)\)", r"\\right)", literal)
-    return re.sub(r"\\([lr])(floor|ceil)", lambda m: rf"\{_SIDE[m[1]]}\{m[1]}{m[2]}", literal)
-
-
-def _plain(literal: str) -> str:
-    return literal.replace(r"\left|", r"\lvert ").replace(r"\right|", r"\rvert ").rstrip(" ") + (
-        " " if literal.endswith(r"\left|") else literal[len(literal.rstrip(" ")) :]
-    )
-
-
-_SIDE = {"l": "left", "r": "right"}
-_ONE_CALL = re.compile(r"(\\operatorname\{\w+\}|\\[a-zA-Z]+|\w)(_\{.*\})?(\(|\[|\||$)")
-
-
-def _level(pieces: list[str | tuple[str]]) -> int:
-    first, last = pieces[0], pieces[-1]
-    if isinstance(first, tuple):
-        return SCRIPT if isinstance(last, str) and last.startswith("^") or last == "}" else PRODUCT
-    if re.match(r"\w\^\{$", first):
-        return SCRIPT
-    return ATOM if _ONE_CALL.match(first.replace(r"\left", "")) or first == r"\left|" else FACTOR
-
-
-def _items(items: tuple) -> str:
-    """The bracket of a slice."""
-    from tensorcalculus.expr.operations.structural import spell_items
-
-    parts = (re.sub(r"[^\W\d]\w*", lambda m: tex_name(m[0]), p) for p in spell_items(items).split(", "))
-    return rf"[{', '.join(parts)}]".replace("*", " ")
-
-
-def _function_of(e: Expr) -> Tex:
-    return Tex(to_latex(e), SUM, True)
-
-
-def _sliced(args: list[Tex], params: tuple) -> Tex:
-    return Tex(f"{args[0].at(SCRIPT)}_{{{_items(params[0])}}}", args[0].level, args[0].tall)
-
-
-def _spectral(args: list[Tex], params: tuple) -> Tex:
-    # A function of t applied to the eigenvalues.
-    return Tex(rf"\left.{_function_of(params[0]).text}\right|_{{t={args[0].text}}}", FACTOR, True)
-
-
-def _divided(args: list[Tex], params: tuple) -> Tex:
-    repeated_args = ", ".join([args[0].text] * (params[1] + 1))
-    return Tex(rf"{_function_of(params[0]).inside('(', ')')}\left[{repeated_args}\right]", ATOM, True)
-
-
-def _called(name: str, args: list[Tex], sub: str = "") -> Tex:
-    inner = Tex(", ".join(a.text for a in args), SUM, any(a.tall for a in args))
-    below = f"_{{{sub}}}" if sub else ""
-    return Tex(f"{name}{below}{inner.inside('(', ')')}", ATOM, inner.tall)
-
-
-def _named(word: str) -> str:
-    return rf"\operatorname{{{word}}}"
-
-
-SPECIAL: dict[str, Callable[[list[Tex], tuple], Tex]] = {
-    "slice": _sliced,
-    "embed": lambda args, params: _called(_named("embed"), args, _items(params[0])),
-    "spectral": _spectral,
-    "divided_difference": _divided,
-    "frechet": lambda args, params: _called("L", args, rf"\mathrm{{{params[0]}}}"),
-    "cumsum": lambda args, params: _called(_named("revcumsum" if params[0] else "cumsum"), args),
-    "prod": lambda args, params: _called(
-        _named("prod"), args, rf"\setminus {params[0]}" if params[0] else ""
-    ),
-    "gap_multiply": lambda args, params: _called(
-        _named("gap"), args, rf"{params[0]}" if params[0] else ""
-    ),
-}
-"""Operations whose literal parameters a template does not show."""
-
-
-# -- forms ---------------------------------------------------------------------------------------
 
 
 class Latex:
@@ -294,7 +79,7 @@ class Latex:
         for form in order:
             for part in form.parts:
                 uses[id(part)] = uses.get(id(part), 0) + 1
-        kept = set(names)
+        kept = set(names) | _opened(order)
         for form in order:
             self.done[id(form)] = self.write(form)
             # What stands in one place is inside its whole now: deep nesting takes little memory.
@@ -304,7 +89,8 @@ class Latex:
 
     def told(self, form: Form) -> str:
         """The formula of a form, also where it has a name."""
-        return self.done[id(form)].text
+        found = self.done.get(id(form))
+        return (self.write(form) if found is None else found).text
 
     def tex(self, form: Form) -> Tex:
         if id(form) in self.names:
@@ -395,7 +181,8 @@ class Latex:
     def beside(self, form: Product, front: str, single: bool) -> str:
         """Number, scalars and core side by side; without parentheses where there is only one."""
         core = form.core
-        level = SUM if single else PRODUCT if not front and core is None and len(form.scalars) == 1 else FACTOR  # fmt: skip
+        alone = core is None and len(form.scalars) == 1
+        level = SUM if single else PRODUCT if alone else FACTOR
         texts = [front, *(self.at(s, level) for s in form.scalars)]
         if core is not None:
             own = SUM if single else FACTOR
@@ -445,7 +232,7 @@ class Latex:
         args = [self.tex(a) for a in form.args]
         special = SPECIAL.get(form.row.name)
         if special is not None:
-            return special(args, form.params)
+            return special(args, form.params, form.order)
         return fill(form.row.latex, args, form.params)
 
     # -- calls -----------------------------------------------------------------------------------
@@ -460,7 +247,15 @@ class Latex:
         below = "" if not form.literals else r"\mathrm{last}" if form.order else r"\mathrm{rows}"
         if form.literals and form.args[0].order == 2:
             below = r"\mathrm{rows}"
-        return _called(_CALLS.get(form.name, _named(form.name.replace("_", r"\_"))), args, below)
+        return called(_CALLS.get(form.name, operator(form.name.replace("_", r"\_"))), args, below)
+
+    def call_log_softmax(self, form: Call, args: list[Tex]) -> Tex:
+        call = called(operator("softmax"), args)
+        return Tex(rf"\log{call.text}", FACTOR, call.tall)
+
+    def call_frobenius(self, form: Call, args: list[Tex]) -> Tex:
+        inner = Tex(",".join(a.text for a in args), SUM, any(a.tall for a in args))
+        return Tex(inner.inside(r"\langle ", r"\rangle"), ATOM, inner.tall)
 
     def call_sqrt(self, form: Call, args: list[Tex]) -> Tex:
         return Tex(rf"\sqrt{{{args[0].text}}}", ATOM, True)
@@ -471,13 +266,13 @@ class Latex:
         return Tex(f"{text}_{'2' if form.args[0].order < 2 else 'F'}", ATOM, x.tall)
 
     def call_ones(self, form: Call, args: list[Tex]) -> Tex:
-        return Tex(rf"\mathbf{{1}}_{{{_sizes(form.literals)}}}")
+        return Tex(rf"\mathbf{{1}}_{{{tex_sizes(form.literals)}}}")
 
     def call_zeros(self, form: Call, args: list[Tex]) -> Tex:
-        return Tex(rf"\mathbf{{0}}_{{{_sizes(form.literals)}}}" if form.literals else "0")
+        return Tex(rf"\mathbf{{0}}_{{{tex_sizes(form.literals)}}}" if form.literals else "0")
 
     def call_eye(self, form: Call, args: list[Tex]) -> Tex:
-        return Tex(f"I_{{{_sizes(form.literals)}}}")
+        return Tex(f"I_{{{tex_sizes(form.literals)}}}")
 
     def call_size(self, form: Call, args: list[Tex]) -> Tex:
         (text,) = form.literals
@@ -486,14 +281,14 @@ class Latex:
         return Tex(tex_size(text), SUM if re.search("[-+]", text) else PRODUCT)
 
     def call_reshape(self, form: Call, args: list[Tex]) -> Tex:
-        return _called(_named("reshape"), args, _sizes(form.literals))
+        return called(operator("reshape"), args, tex_sizes(form.literals))
 
     def call_unfold(self, form: Call, args: list[Tex]) -> Tex:
-        return Tex(f"{args[0].at(SCRIPT)}_{{({form.literals[0]})}}", args[0].level, args[0].tall)
+        return subscript(args[0], f"({form.literals[0]})")
 
     def call_slice(self, form: Call, args: list[Tex]) -> Tex:
         parts = re.sub(r"[^\W\d]\w*", lambda m: tex_name(m[0]), form.literals[0].strip('"'))
-        return Tex(f"{args[0].at(SCRIPT)}_{{[{parts.replace('*', ' ')}]}}", args[0].level, args[0].tall)
+        return subscript(args[0], f"[{parts.replace('*', ' ')}]")
 
     def call_kron(self, form: Call, args: list[Tex]) -> Tex:
         return self.infix(r" \otimes ", args)
@@ -515,55 +310,108 @@ class Latex:
 
     def call_einsum(self, form: Call, args: list[Tex]) -> Tex:
         inputs, _, out = form.leading.partition("->")
-        letters = {k: k for k in (*inputs, *out) if k != ","}
-        text, tall = self.summed(form, letters, OPENED)
+        taken = {k for k in inputs if k != ","} | set(out)
+        at = []
+        for k in out:
+            # An index that the result has twice: a delta between two of its own.
+            at.append(k if k not in at else next(f for f in LETTERS if f not in taken | set(at)))
+        text, tall = self.summed(form, at, set(), OPENED)
         if not out:
             return Tex(text, PRODUCT, tall)
-        return Tex(Tex(text, SUM, tall).inside("[", "]") + f"_{{{out}}}", ATOM, tall)
+        return Tex(Tex(text, SUM, tall).inside("[", "]") + f"_{{{''.join(at)}}}", ATOM, tall)
 
-    def summed(self, form: Call, letters: dict[str, str], depth: int) -> tuple[str, bool]:
-        """The entry of an einsum: a sum over the indices that the result does not have."""
+    def summed(self, form: Call, at: list[str], outer: set[str], depth: int) -> tuple[str, bool]:
+        """An entry of an einsum: a sum over the indices that the result does not have.
+
+        ``outer`` are the letters that sums around this one use.
+        """
         inputs, _, out = form.leading.partition("->")
-        gone = "".join(dict.fromkeys(letters[k] for k in inputs if k not in out and k != ","))
-        taken = set(letters.values())
-        factors = []
-        for arg, legs in zip(form.args, inputs.split(","), strict=True):
-            factors.append(self.entry(arg, [letters[k] for k in legs], taken, depth - 1))
-        body = join(*(t for t, _ in factors)) or "1"
+        letters: dict[str, str] = {}
+        deltas = []
+        for k, i in zip(out, at, strict=True):
+            if letters.setdefault(k, i) != i:
+                deltas.append(rf"\delta_{{{letters[k]}{i}}}")
+        taken = outer | set(at)
+        gone = [k for k in dict.fromkeys(inputs) if k != "," and k not in letters]
+        for k in gone:
+            letters[k] = k if k not in taken else next(f for f in LETTERS if f not in taken)
+            taken.add(letters[k])
+        factors = [
+            self.entry(arg, [letters[k] for k in legs], taken, depth - 1)
+            for arg, legs in zip(form.args, inputs.split(","), strict=True)
+        ]
+        body = join(*(text for text, _ in factors), *deltas) or "1"
         tall = bool(gone) or any(t for _, t in factors)
-        return (rf"\sum_{{{gone}}} {body}" if gone else body), tall
+        over = "".join(letters[k] for k in gone)
+        return (rf"\sum_{{{over}}} {body}" if gone else body), tall
 
-    def entry(self, form: Form, at: list[str], taken: set[str], depth: int) -> tuple[str, bool]:
-        """One entry of a form as a factor."""
+    def entry(
+        self, form: Form, at: list[str], taken: set[str], depth: int, level: int = FACTOR
+    ) -> tuple[str, bool]:
+        """One entry of a form; indices go down to its parts as far as that stays readable."""
         below = "".join(at)
-        plain = id(form) not in self.names and depth > 0
-        if plain and isinstance(form, Transposed) and form.order == 2:
-            return self.entry(form.arg, at[::-1], taken, depth)
-        if plain and isinstance(form, Call) and form.name == "ones":
-            return "", False
-        if plain and isinstance(form, Call) and form.name == "eye":
+        if not at or id(form) in self.names or depth <= 0 or isinstance(form, Name):
+            return self.subscripted(form, below, level)
+        if isinstance(form, Transposed) and form.order == 2:
+            return self.entry(form.arg, at[::-1], taken, depth, level)
+        if isinstance(form, Call) and form.name == "ones":
+            return ("" if level == FACTOR else "1"), False
+        if isinstance(form, Call) and form.name == "eye":
             return rf"\delta_{{{below}}}", False
-        if plain and isinstance(form, Call) and form.name == "einsum":
-            inputs, _, out = form.leading.partition("->")
-            if len(set(out)) == len(out):
-                letters = dict(zip(out, at, strict=True))
-                free = (k for k in LETTERS if k not in taken)
-                inner = [k for k in dict.fromkeys(inputs) if k != "," and k not in letters]
-                if len(taken) + len(inner) <= len(LETTERS):
-                    letters |= {k: next(free) for k in inner}
-                    text, tall = self.summed(form, letters, depth)
-                    return (Tex(text, SUM, tall).inside("(", ")") if inner else text), tall
+        if isinstance(form, Sum):
+            return self.entry_of_sum(form, at, taken, depth)
+        if isinstance(form, Call) and form.latex and form.order == len(at):
+            args = []
+            for a in form.args:
+                text, tall = self.entry(a, at if a.order else [], taken, depth - 1, SUM)
+                args.append(Tex(text, SUM, tall))
+            filled = fill(form.latex, args)
+            return filled.at(level), filled.tall
+        if isinstance(form, Call) and form.name == "einsum":
+            if len(taken) + len(form.leading) <= len(LETTERS):
+                text, tall = self.summed(form, at, taken, depth)
+                summed = text.startswith(r"\sum")
+                return Tex(text, PRODUCT if summed else FACTOR, tall).at(level), tall
+        return self.subscripted(form, below, level)
+
+    def entry_of_sum(
+        self, form: Sum, at: list[str], taken: set[str], depth: int
+    ) -> tuple[str, bool]:
+        parts, tall = [], False
+        for c, t in zip(form.coefficients, form.terms, strict=True):
+            text, grown = self.entry(t, at if t.order else [], taken, depth - 1, PRODUCT)
+            value = tex_number(abs(c))
+            if isinstance(t, Num):
+                value = tex_number(abs(c) * t.value)
+                text, grown = value.at(PRODUCT), value.tall
+            elif value.text != "1":
+                text = join(value.at(FACTOR), text)
+            tall = tall or grown or value.tall
+            parts.append(("-" if c < 0 else "+" if parts else "") + text)
+        return Tex("".join(parts), SUM, tall).inside("(", ")"), tall
+
+    def subscripted(self, form: Form, below: str, level: int) -> tuple[str, bool]:
         piece = self.tex(form)
-        if not at:
-            return piece.at(FACTOR), piece.tall
-        named = re.fullmatch(r"(.*)_\{([^{}]*)\}", piece.text) if isinstance(form, Name) else None
-        if named:
-            return f"{named[1]}_{{{named[2]},{below}}}", False
+        if not below:
+            return piece.at(level), piece.tall
         bare = isinstance(form, Name) or id(form) in self.names
-        text = piece.text if bare else piece.inside("(", ")")
-        if text.startswith("([") and text.endswith(")") and piece.level == ATOM:
-            text = piece.inside("(", ")")
-        return f"{text}_{{{below}}}", piece.tall
+        if bare:
+            named = re.fullmatch(r"(.*)_\{([^{}]*)\}", piece.text)
+            text = f"{named[1]}_{{{named[2]},{below}}}" if named else f"{piece.text}_{{{below}}}"
+            return text, False
+        return f"{piece.inside('(', ')')}_{{{below}}}", piece.tall
 
 
-_CALLS = {"tr": r"\operatorname{tr}", "max": r"\max", "min": r"\min"}
+def _opened(order: list[Form]) -> set[int]:
+    """Forms whose parts a sum over indices may still need on their own."""
+    depth: dict[int, int] = {}
+    for form in reversed(order):
+        own = OPENED if isinstance(form, Call) and form.name == "einsum" else 0
+        own = max(own, depth.get(id(form), 0))
+        if own:
+            for part in form.parts:
+                depth[id(part)] = max(depth.get(id(part), 0), own - 1)
+    return set(depth)
+
+
+_CALLS = {"max": r"\max", "min": r"\min"}

@@ -38,6 +38,8 @@ class Writer:
 
     def form(self, root: Expr) -> Form:
         """The form of ``root``; written from the leaves up, so depth is no limit."""
+        if root in self.done:
+            return self.done[root]
         for node in walk(root):
             if node not in self.done:
                 self.done[node] = self.write(node)

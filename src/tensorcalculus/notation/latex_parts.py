@@ -1,0 +1,249 @@
+"""Pieces of LaTeX: names, sizes, numbers, and the templates of the tables filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from string import Formatter
+
+from tensorcalculus.expr.node import Expr, Scalar
+from tensorcalculus.expr.operations.structural import spell_items
+from tensorcalculus.notation.text import number
+
+# How tightly a piece binds: a sum least; SCRIPT carries a superscript and takes no second one.
+SUM, PRODUCT, FACTOR, SCRIPT, ATOM = range(5)
+
+@dataclass(frozen=True, slots=True)
+class Tex:
+    """A piece of LaTeX, how tightly it binds, and whether parentheses around it must grow."""
+
+    text: str
+    level: int = ATOM
+    tall: bool = False
+
+    def at(self, level: int) -> str:
+        """The text, in parentheses where it binds less tightly than ``level``."""
+        return self.text if self.level >= level else self.inside("(", ")")
+
+    def inside(self, left: str, right: str) -> str:
+        if self.tall:
+            return rf"\left{left}{self.text}\right{right}"
+        return f"{left}{self.text}{right}"
+
+
+# -- names, sizes, numbers -----------------------------------------------------------------------
+
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
+    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+).split()
+GREEK = {name: f"\\{name}" for name in _GREEK} | dict(
+    zip(
+        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩϵϑϕϱς",
+        [f"\\{name}" for name in _GREEK] + [r"\epsilon", r"\vartheta", r"\phi", r"\varrho", r"\varsigma"],
+        strict=True,
+    )
+) | {"ε": r"\varepsilon", "φ": r"\varphi", "ο": "o"}  # fmt: skip
+"""Greek letters, by name and as they are."""
+
+
+def tex_name(name: str) -> str:
+    """A name: Greek letters as commands, digits and what follows ``_`` as a subscript."""
+    head, *below = name.split("_")
+    if not head or not all(below):
+        return rf"\mathrm{{{name}}}".replace("_", r"\_")
+    numbered = re.fullmatch(r"(.*\D)(\d+)", head)
+    if numbered:
+        head = numbered.group(1)
+        below.insert(0, numbered.group(2))
+    if len(head) > 1 and head[0] == "d" and (len(head) == 2 or head[1:] in GREEK):
+        base = join(r"\mathrm{d}", _word(head[1:]))  # a differential
+    else:
+        base = _word(head)
+    return f"{base}_{{{','.join(_word(b) for b in below)}}}" if below else base
+
+
+def tex_names(text: str) -> str:
+    """One name, or several as in ``(U,s,V)``."""
+    return re.sub(r"[^\W\d]\w*", lambda m: tex_name(m[0]), text)
+
+
+def _word(text: str) -> str:
+    if text in GREEK:
+        return GREEK[text]
+    return text if len(text) == 1 or text.isdecimal() else rf"\mathrm{{{text}}}"
+
+
+def tex_size(text: str) -> str:
+    """A dimension such as ``n*k-1`` or ``min(m,n)``."""
+    words = {"*": "", "min": r"\min"}
+    return join(*(words.get(t, t if not t[0].isalpha() else tex_name(t))
+                  for t in re.findall(r"\d+|\w+|[-+*(),:?]", text)))  # fmt: skip
+
+
+def tex_sizes(literals: tuple[str, ...]) -> str:
+    return r" \times ".join(map(tex_size, literals))
+
+
+def tex_number(c: Scalar) -> Tex:
+    text = number(c)
+    top, bottom = Fraction(c).as_integer_ratio()
+    if "/" in text or 1 < bottom <= 20:
+        sign = "-" if top < 0 else ""
+        return Tex(rf"{sign}\frac{{{abs(top)}}}{{{bottom}}}", SUM if sign else FACTOR, True)
+    digits, _, exponent = text.partition("e")
+    if exponent:
+        tens = rf"10^{{{int(exponent)}}}"
+        text = tens if digits == "1" else rf"{digits}\cdot {tens}"
+        return Tex(text, SUM if text.startswith("-") else PRODUCT)
+    return Tex(text, SUM if text.startswith("-") else ATOM)
+
+
+def join(*texts: str) -> str:
+    """Texts side by side, kept apart where LaTeX or a reader would run them together."""
+    result = ""
+    for text in texts:
+        if result and text:
+            command = re.search(r"\\[a-zA-Z]+$", result)
+            if text[0].isdecimal() or (text.startswith(r"\frac{") and result[-1].isdecimal()):
+                result += r" \cdot " if result[-1] not in "+-(,=: " else ""
+            elif command and (text[0].isalpha() or text[0] in "(["):
+                # No space after a command that a parenthesis follows, but none is lost either.
+                result += " " if text[0].isalpha() else ""
+            elif result.endswith("}") and text.startswith(r"\mathrm{") and r"\mathrm{" in result:
+                result += r"\,"
+        result += text
+    return result
+
+
+# -- templates of the tables ---------------------------------------------------------------------
+
+
+def fill(template: str, args: list[Tex], params: tuple = ()) -> Tex:
+    """A template of the tables with its arguments, in parentheses only where they are needed."""
+    if template == "{}":
+        return args[0]
+    pieces = _pieces(template)
+    fields = [p for p in pieces if isinstance(p, tuple)]
+    tall = any(a.tall for a in args)
+    shown: list[str] = []
+    place = 0
+    for k, piece in enumerate(pieces):
+        if isinstance(piece, str):
+            shown.append(_grown(piece) if tall else _plain(piece))
+            continue
+        (name,) = piece
+        if name.startswith("p"):
+            shown.append(tex_size(str(params[int(name[1:])])))
+            continue
+        left = pieces[k - 1] if k and isinstance(pieces[k - 1], str) else ""
+        right = pieces[k + 1] if k + 1 < len(pieces) else ""
+        assert isinstance(left, str) and isinstance(right, str)
+        inside = left.endswith(("(", "{", "[", "|", ", ", "lfloor", "lceil")) and right != ""
+        first = int(name) if name else place
+        last = len(args) if inside and piece is fields[-1] and not name else first + 1
+        place = last
+        if inside:
+            shown.append(", ".join(a.text for a in args[first:last]))
+        elif not left:
+            shown.append(args[first].at(ATOM if right[:1] in ("^", "_") else FACTOR))
+        else:
+            shown.append(args[first].at(PRODUCT))
+    return Tex(join(*shown), _level(pieces), tall)
+
+
+def _pieces(template: str) -> list[str | tuple[str]]:
+    pieces: list[str | tuple[str]] = []
+    for literal, name, _, _ in Formatter().parse(template):
+        if literal and pieces and isinstance(pieces[-1], str):
+            pieces[-1] += literal
+        elif literal:
+            pieces.append(literal)
+        if name is not None:
+            pieces.append((name,))
+    return pieces
+
+
+def _grown(literal: str) -> str:
+    """Parentheses that grow with what they hold."""
+    literal = re.sub(r"(?<!\\left)\(", r"\\left(", literal)
+    literal = re.sub(r"(?<!\\right)\)", r"\\right)", literal)
+    return re.sub(r"\\([lr])(floor|ceil)", lambda m: rf"\{_SIDE[m[1]]}\{m[1]}{m[2]}", literal)
+
+
+def _plain(literal: str) -> str:
+    return literal.replace(r"\left|", r"\lvert").replace(r"\right|", r"\rvert")
+
+
+_SIDE = {"l": "left", "r": "right"}
+_ONE_CALL = re.compile(r"(\\operatorname\{\w+\}|\\[a-zA-Z]+|\w)(_\{.*\})?(\(|\[|\||$)")
+
+
+def _level(pieces: list[str | tuple[str]]) -> int:
+    first, last = pieces[0], pieces[-1]
+    if isinstance(first, tuple):
+        return SCRIPT if isinstance(last, str) and last.startswith("^") or last == "}" else PRODUCT
+    if re.match(r"\w\^\{$", first):
+        return SCRIPT
+    return ATOM if _ONE_CALL.match(first.replace(r"\left", "")) or first == r"\left|" else FACTOR
+
+
+def _items(items: tuple) -> str:
+    """The bracket of a slice."""
+    parts = (re.sub(r"[^\W\d]\w*", lambda m: tex_name(m[0]), p) for p in spell_items(items).split(", "))
+    return rf"[{', '.join(parts)}]".replace("*", " ")
+
+
+def _function_of(e: Expr) -> Tex:
+    from tensorcalculus.notation.latex import to_latex
+
+    return Tex(to_latex(e), SUM, True)
+
+
+def subscript(arg: Tex, sub: str) -> Tex:
+    """A subscript, beside a superscript that is already there."""
+    level = SCRIPT if arg.level == SCRIPT else ATOM
+    return Tex(f"{arg.at(SCRIPT)}_{{{sub}}}", level, arg.tall)
+
+
+def _sliced(args: list[Tex], params: tuple) -> Tex:
+    return subscript(args[0], _items(params[0]))
+
+
+def _spectral(args: list[Tex], params: tuple) -> Tex:
+    # A function of t applied to the eigenvalues.
+    return Tex(rf"\left.{_function_of(params[0]).text}\right|_{{t={args[0].text}}}", FACTOR, True)
+
+
+def _divided(args: list[Tex], params: tuple) -> Tex:
+    repeated_args = ", ".join([args[0].text] * (params[1] + 1))
+    return Tex(rf"{_function_of(params[0]).inside('(', ')')}\left[{repeated_args}\right]", ATOM, True)
+
+
+def called(name: str, args: list[Tex], sub: str = "") -> Tex:
+    inner = Tex(", ".join(a.text for a in args), SUM, any(a.tall for a in args))
+    below = f"_{{{sub}}}" if sub else ""
+    return Tex(f"{name}{below}{inner.inside('(', ')')}", ATOM, inner.tall)
+
+
+def operator(word: str) -> str:
+    return rf"\operatorname{{{word}}}"
+
+
+SPECIAL: dict[str, Callable[[list[Tex], tuple], Tex]] = {
+    "slice": _sliced,
+    "embed": lambda args, params: called(operator("embed"), args, _items(params[0])),
+    "spectral": _spectral,
+    "divided_difference": _divided,
+    "frechet": lambda args, params: called("L", args, rf"\mathrm{{{params[0]}}}"),
+    "cumsum": lambda args, params: called(operator("revcumsum" if params[0] else "cumsum"), args),
+    "prod": lambda args, params: called(
+        operator("prod"), args, rf"\setminus {params[0]}" if params[0] else ""
+    ),
+    "gap_multiply": lambda args, params: called(
+        operator("gap"), args, rf"{params[0]}" if params[0] else ""
+    ),
+}
+"""Operations whose literal parameters a template does not show."""

@@ -1,0 +1,108 @@
+"""The examples run and give what they promise; so does a short run of the benchmark."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from support import REPOSITORY
+
+import tensorcalculus as tc
+
+
+def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A script as a module, without running its ``main``."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up while they are made.
+    monkeypatch.setitem(__import__("sys").modules, path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def newton(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load(REPOSITORY / "examples" / "logistic_newton.py", monkeypatch)
+
+
+def test_newton_finds_the_coefficients_of_scikit_learn(
+    newton: ModuleType, capsys: pytest.CaptureFixture
+):
+    pytest.importorskip("sklearn", reason="the example takes its data from scikit-learn")
+    assert newton.main() < 1e-8
+    out = capsys.readouterr().out
+    assert "569 samples, 31 coefficients" in out
+    assert "mean radius" in out
+
+
+def test_newton_formulas(newton: ModuleType):
+    """Gradient and Hessian of the example against the textbook's."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((9, 4)), np.sign(rng.standard_normal(9))
+    c = np.array([0.0, 1.0, 1.0, 2.0])
+    result = newton.fit(X, y, c)
+    w = result.coefficients
+    s = 1 / (1 + np.exp(y * (X @ w)))  # [i]: probability of the other label
+    values = {"X": X, "y": y, "w": w, "c": c}
+    gradient = -X.T @ (s * y) + c * w
+    hessian = X.T @ np.diag(s * (1 - s)) @ X + np.diag(c)
+    g = result.gradient(**{n: values[n] for n in result.gradient.variables})
+    H = result.hessian(**{n: values[n] for n in result.hessian.variables})
+    assert np.allclose(g, gradient, rtol=1e-12, atol=1e-12)
+    assert np.allclose(H, hessian, rtol=1e-12, atol=1e-12)
+    assert np.abs(gradient).max() < 1e-9
+    assert result.losses[-1] == min(result.losses)
+
+
+def test_quickstart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    load(REPOSITORY / "examples" / "quickstart.py", monkeypatch).main()
+    out = capsys.readouterr().out
+    assert ">>> g is f\nTrue\n" in out
+    assert "def evaluate(" in out
+    assert '>>> d = loss.gradient("U")\n-2*(T-U*V\')*V\n' in out
+
+
+def test_benchmark_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+):
+    benchmark = load(REPOSITORY / "benchmarks" / "derive.py", monkeypatch)
+    benchmark.main(["--quick", "--json", str(tmp_path / "out.json")])
+    out = capsys.readouterr().out
+    assert "| 10 layers, one sample |" in out
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["import"]["tensorcalculus"] > 0
+    assert {row["depth"] for row in found["sizes"]} == {2, 4}
+
+
+def test_graphs_grow_linearly_with_depth(monkeypatch: pytest.MonkeyPatch):
+    """Twice the layers, twice the nodes: of the function, the gradient, the Hessian."""
+    benchmark = load(REPOSITORY / "benchmarks" / "derive.py", monkeypatch)
+    a, b, c = benchmark.sizes((6, 12, 24))
+    for what in ("function", "gradient", "hessian"):
+        growth = (c[what] - b[what]) / (b[what] - a[what])
+        assert growth < 2.2, f"{what}: {a[what]}, {b[what]}, {c[what]} nodes"
+
+
+def test_benchmark_derives_anew(monkeypatch: pytest.MonkeyPatch):
+    benchmark = load(REPOSITORY / "benchmarks" / "derive.py", monkeypatch)
+    formula = benchmark.Formula(
+        "quadratic", "einsum('ij,i,j->',A,x,x)+n*x[0]", {"A": "n n", "x": "n"}, ["x"]
+    )
+    renamed = formula.renamed(7)
+    assert renamed.text == "einsum('ij,i,j->',A_7,x_7,x_7)+n_7*x_7[0]"
+    assert renamed.declarations == {"A_7": "n_7 n_7", "x_7": "n_7"}
+    assert renamed.wrt == ["x_7"]
+    # A result that is kept is noticed.
+    kept = []
+    derivative = tc.derivative
+    monkeypatch.setattr(
+        benchmark.tc, "derivative", lambda *a: kept.append(derivative(*a)) or kept[-1]
+    )
+    monkeypatch.setattr(benchmark, "PASSES", 3)
+    with pytest.raises(RuntimeError, match="outlives"):
+        benchmark.measure(formula, 1)

@@ -1,0 +1,282 @@
+"""Random expressions: all derivatives agree with each other, with numbers, and with a plain evaluator.
+
+The default run draws a few hundred expressions; ``pytest -m slow`` draws thousands.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+import tensorcalculus as tc
+from hypothesis import HealthCheck, given, settings
+from tensorcalculus.check import check
+from tensorcalculus.draw import draw_sizes, draw_values
+from tensorcalculus.errors import CheckError, InputError
+from tensorcalculus.expr.node import Expr, Variable
+from tensorcalculus.testing import expressions, values_for
+
+WELL = 1e-8
+RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck))
+LARGEST = 40_000
+"""Entries of the largest derivative that is compared."""
+
+
+def few(count: int) -> settings:
+    return settings(RELAXED, max_examples=count)
+
+
+def many(count: int) -> settings:
+    return settings(RELAXED, max_examples=count, derandomize=False)
+
+
+def near(found: Any, right: Any, size: float = 1.0) -> bool:
+    found, right = np.asarray(found), np.asarray(right)
+    assert found.shape == right.shape
+    if not right.size:
+        return True
+    scale = max(float(np.abs(right).max()), size * 1e-3, 1e-300)
+    return float(np.abs(found - right).max()) <= WELL * scale
+
+
+def point(f: Expr) -> dict[str, Any] | None:
+    """Data for ``f``, or None where none of the draws is in its domain."""
+    try:
+        return values_for(f)
+    except InputError:
+        return None
+
+
+def at(f: Expr, values: dict[str, Any]) -> np.ndarray:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("error", tc.GaugeWarning)
+        return np.asarray(f(**values))
+
+
+def entries(f: Expr, values: dict[str, Any], variable: Variable) -> int:
+    return int(np.size(at(f, values)) * np.size(values[variable.name]))
+
+
+# -- values --------------------------------------------------------------------------------------
+
+
+def value_is_kept(f: Expr) -> None:
+    values = point(f)
+    if values is None:
+        return
+    arrays = {k: v for k, v in values.items() if k in f.variables}
+    sizes = {k: v for k, v in values.items() if k not in f.variables}
+    with np.errstate(all="ignore"):
+        plain = reference.evaluate(f, arrays, sizes)
+        short = reference.evaluate(f.simplify(), arrays, sizes)
+    if not np.all(np.isfinite(plain)) or np.abs(plain).max(initial=0) > 1e12:
+        return
+    assert near(at(f, values), plain)
+    assert near(short, plain)
+
+
+@few(150)
+@given(expressions())
+def test_compiled_and_simplified_values_equal_plain_ones(f: Expr) -> None:
+    value_is_kept(f)
+
+
+@pytest.mark.slow
+@many(3000)
+@given(expressions())
+def test_compiled_and_simplified_values_equal_plain_ones_often(f: Expr) -> None:
+    value_is_kept(f)
+
+
+@few(60)
+@given(expressions(decompositions=False))
+def test_axes_of_length_one_and_none(f: Expr) -> None:
+    """Sizes 1, and 0 where the plain evaluator has a value there, are sizes like others."""
+    for length in (1, 0):
+        sizes = dict.fromkeys(("m", "n", "k"), length)
+        values = draw_values(f, sizes)
+        free = {s: n for s, n in sizes.items() if s in f._program().free_symbols}
+        try:
+            with np.errstate(all="ignore"):
+                plain = reference.evaluate(f, values, sizes)
+        except (ValueError, IndexError, AssertionError, ZeroDivisionError):
+            continue  # an index out of range, or a maximum over nothing
+        if np.all(np.isfinite(plain)) and np.abs(plain).max(initial=0) < 1e12:
+            assert near(at(f, {**values, **free}), plain)
+
+
+# -- first derivatives ---------------------------------------------------------------------------
+
+
+def modes_agree(f: Expr) -> None:
+    values = point(f)
+    if values is None:
+        return
+    size = float(np.abs(at(f, values)).max(initial=0))
+    for variable in list(f.variables.values())[:2]:
+        if entries(f, values, variable) > LARGEST:
+            continue
+        by_mode = [
+            at(f.jacobian(variable, mode=mode), values) for mode in ("reverse", "forward", "mixed")
+        ]
+        if not all(np.all(np.isfinite(j)) for j in by_mode):
+            continue
+        assert near(by_mode[0], by_mode[1], size)
+        assert near(by_mode[2], by_mode[1], size)
+        directions_agree(f, variable, values, by_mode[0], size)
+
+
+def directions_agree(
+    f: Expr, variable: Variable, values: dict[str, Any], j: np.ndarray, size: float
+) -> None:
+    """JVP, VJP and differential are the Jacobian applied from the right and from the left."""
+    rng = np.random.default_rng(0)
+    inside = {"sym", "spd", "diag", "tri"} & variable.properties
+    v = values[variable.name] if inside else rng.standard_normal(values[variable.name].shape)
+    g = rng.standard_normal(j.shape[: f.ndim])
+    direction = Variable("direction", variable.shape)
+    pushed = f.jvp(**{variable.name: direction})
+    assert near(at(pushed, {**values, "direction": v}), np.tensordot(j, v, variable.ndim), size)
+    cotangent = Variable("cotangent", f.shape)
+    pulled = f.vjp(**{variable.name: cotangent})
+    assert near(at(pulled, {**values, "cotangent": g}), np.tensordot(g, j, f.ndim), size)
+
+
+@few(120)
+@given(expressions())
+def test_modes_agree(f: Expr) -> None:
+    modes_agree(f)
+
+
+@pytest.mark.slow
+@many(3000)
+@given(expressions())
+def test_modes_agree_often(f: Expr) -> None:
+    modes_agree(f)
+
+
+def equals_numbers(f: Expr, order: int) -> None:
+    values = point(f)
+    if values is None:
+        return
+    total = sum(np.size(values[v]) for v in f.variables)
+    if np.size(at(f, values)) * total**order > LARGEST:
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", tc.GaugeWarning)
+            check(f, order=order)
+    except CheckError as error:
+        # A function that oscillates wildly has no trustworthy numerical derivative.
+        if "no point to check at" not in str(error):
+            raise
+
+
+@few(150)
+@given(expressions())
+def test_jacobian_equals_numbers(f: Expr) -> None:
+    equals_numbers(f, 1)
+
+
+@pytest.mark.slow
+@many(3000)
+@given(expressions())
+def test_jacobian_equals_numbers_often(f: Expr) -> None:
+    equals_numbers(f, 1)
+
+
+# -- second derivatives --------------------------------------------------------------------------
+
+
+@few(50)
+@given(expressions((), max_nodes=8))
+def test_second_derivatives_equal_numbers(f: Expr) -> None:
+    equals_numbers(f, 2)
+
+
+@pytest.mark.slow
+@many(3000)
+@given(expressions((), max_nodes=8))
+def test_second_derivatives_equal_numbers_often(f: Expr) -> None:
+    equals_numbers(f, 2)
+
+
+def hessian_applied(f: Expr) -> None:
+    values = point(f)
+    if values is None:
+        return
+    for variable in list(f.variables.values())[:2]:
+        x = values[variable.name]
+        if np.size(x) ** 2 > LARGEST:
+            continue
+        h = at(f.hessian(variable), values)
+        g = at(f.gradient(variable), values)
+        if not np.all(np.isfinite(h)):
+            continue
+        size = max(float(np.abs(at(f, values)).max()), float(np.abs(g).max(initial=0)))
+        inside = {"sym", "spd", "diag", "tri"} & variable.properties
+        v = x if inside else np.random.default_rng(0).standard_normal(x.shape)
+        direction = Variable("direction", variable.shape)
+        found = at(f.hvp(variable, direction), {**values, "direction": v})
+        assert near(found, np.tensordot(h, v, variable.ndim), size)
+        for mode in ("reverse", "forward", "mixed"):
+            assert near(at(f.hessian(variable, mode=mode), values), h, size)
+        if not inside:
+            assert near(h, np.moveaxis(h, range(variable.ndim), range(-variable.ndim, 0)), size)
+
+
+@few(60)
+@given(expressions(()))
+def test_hessian_products_and_modes_agree(f: Expr) -> None:
+    hessian_applied(f)
+
+
+@pytest.mark.slow
+@many(3000)
+@given(expressions(()))
+def test_hessian_products_and_modes_agree_often(f: Expr) -> None:
+    hessian_applied(f)
+
+
+# -- the strategy itself -------------------------------------------------------------------------
+
+
+def test_the_strategy_reaches_the_whole_table() -> None:
+    from tensorcalculus.expr.functions import FUNCTIONS
+    from tensorcalculus.expr.node import Contraction, Map, Operation, walk
+    from tensorcalculus.expr.operations import OPERATIONS
+
+    functions, operations, repeated, orders = set(), set(), set(), set()
+
+    @settings(RELAXED, max_examples=1500, database=None)
+    @given(expressions())
+    def collect(f: Expr) -> None:
+        orders.add(f.ndim)
+        for node in walk(f):
+            if isinstance(node, Map):
+                functions.add(node.function.name)
+            elif isinstance(node, Operation):
+                operations.add(node.row.name)
+            elif isinstance(node, Contraction):
+                carried = [i for legs in node.legs for i in legs]
+                repeated.add("diagonal" * (len(set(node.out)) < len(node.out)))
+                repeated.add("broadcast" * (not set(carried).issuperset(node.out)))
+                repeated.add("hyper" * any(carried.count(i) > 2 for i in carried))
+
+    collect()
+    undone = {"floor", "ceil", "round", "polygamma", "pow0"}
+    assert {row.name for row in FUNCTIONS.values()} - functions <= undone
+    inner = {"argmax_share", "reciprocal0", "sign0", "gap_multiply", "degenerate_check",
+             "divided_difference", "lower", "pi"}  # fmt: skip
+    assert set(OPERATIONS) - operations <= inner
+    assert repeated == {"", "diagonal", "broadcast", "hyper"}
+    assert orders == {0, 1, 2, 3, 4}
+
+
+def test_sizes_are_drawn_both_ways_where_the_smaller_counts() -> None:
+    f = tc.parse("sum(svdvals(X))", X="m n")
+    tall, wide = draw_sizes(f, {}, {})
+    assert (tall["m"] > tall["n"]) != (wide["m"] > wide["n"])
