@@ -107,7 +107,7 @@ def _each(rule: Callable[[np.ndarray], Any]) -> Callable[..., Any]:
         (a,) = args
         lead = a.shape[:-2]
         parts = [np.asarray(rule(m)) for m in a.reshape(-1, *a.shape[-2:])]
-        return np.array(parts).reshape(*lead, *parts[0].shape)
+        return np.array(parts).reshape((*lead, *parts[0].shape))
 
     return apply
 

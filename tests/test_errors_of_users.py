@@ -397,3 +397,20 @@ def test_nothing_typed_is_evaluated(tmp_path: Path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not target.exists()
+
+
+# -- variables that cancelled --------------------------------------------------------------------
+
+
+def test_arrays_of_variables_that_cancelled_are_accepted_in_any_order():
+    """Equal derivatives are one object, whatever they came from."""
+    A, wide, tall = np.ones((2, 3)), np.ones((2, 3)), np.ones((3, 2))
+    first = tc.parse("tr(A*X')", A="m n", X="m n").gradient("X")
+    assert first(A=A).shape == first(A=A, X=wide).shape == (2, 3)
+    second = tc.parse("tr(A*X)", A="m n", X="n m").gradient("X")
+    assert second(A=A, X=tall).shape == (3, 2)
+    third = tc.parse("sum(A.*B)+sum(X)", A="m n", X="n m").gradient("B")
+    assert third is first
+    assert third(A=A, X=tall).shape == first(A=A, X=wide).shape == (2, 3)
+    with pytest.raises(tc.InputError, match="X has shape"):
+        first(A=A, X=np.ones((7, 7)))

@@ -23,7 +23,7 @@ LAZY = {"scipy", "lark", "cotengra", "rich", "typer", "torch", "jax"}
 # A unit is a package or a module directly below the root; the root's own __init__ is ROOT.
 UNITS = {
     *("errors", "expr", "simplify", "calculus", "notation", "compile"),
-    *("face", "check", "testing", "cli", ROOT),
+    *("face", "api", "draw", "check", "testing", "cli", ROOT),
 }
 
 # What each unit may import, besides itself.
@@ -35,6 +35,9 @@ ALLOWED = {
     "notation": {"expr", "simplify", "errors"},
     "compile": {"expr", "simplify", "errors", "calculus"},
     "face": UNITS,
+    "api": UNITS - {"cli"},
+    # Random data for expressions, which checks and the published strategies share.
+    "draw": {"expr", "simplify", "errors", "compile"},
     "check": UNITS - {"cli"},
     "testing": UNITS - {"cli"},
     "cli": UNITS,

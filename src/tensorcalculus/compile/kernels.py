@@ -351,6 +351,10 @@ def windows(x: ArrayLike, axis: int, size: int) -> Array:
     ``size`` runs inside the window: ``out[..., i, ..., j] = x[..., i + j, ...]``.
     """
     a = np.asarray(x)
+    if size == a.shape[axis] + 1:
+        shape = list(a.shape)
+        shape[axis] = 0
+        return np.empty((*shape, size), a.dtype)
     if not 1 <= size <= a.shape[axis]:
         raise InputError(f"a window of {size} entries does not fit an axis of {a.shape[axis]}")
     return np.lib.stride_tricks.sliding_window_view(a, size, axis=axis)

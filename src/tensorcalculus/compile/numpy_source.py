@@ -285,6 +285,9 @@ class Emitter(OperationSource):
                 for other in picked[1:]:
                     final = out if not rest else tuple(sorted(keep))
                     merged = self.short(pair(merged, other, keep, final, dims))
+                    if ".solve(" in merged.text:
+                        # Solves are worth sharing: the same text is stored once.
+                        merged = Piece(self.name(merged.text), merged.legs)
                 pieces = [*rest, merged]
         result = pieces[0] if pieces else None
         for (i, o, j), width in scatters:
@@ -351,16 +354,18 @@ class Emitter(OperationSource):
         output, the short ones are summed once everything else is contracted.
         """
         scatters = []
-        for e, legs in shifts:
+        for place, (e, legs) in enumerate(shifts):
             i, o, j = legs
+            others = {x for k, (_, g) in enumerate(shifts) if k != place for x in g}
             width = self.dim(e.params[1])  # type: ignore[attr-defined]
             users = [p for p in pieces if i in p.legs]
-            if len(users) == 1 and i not in out and not {o, j} & set(users[0].legs):
+            long = i not in out and i not in others
+            if len(users) == 1 and long and not {o, j} & set(users[0].legs):
                 (data,) = users
                 text = f"kernels.windows({data.text}, {data.legs.index(i)}, {width})"
                 pieces = [p for p in pieces if p is not data]
                 pieces.append(Piece(text, (*(o if x == i else x for x in data.legs), j)))
-            elif not users and i in out and not {o, j} & set(out):
+            elif not users and i in out and not {o, j} & set(out) and others.isdisjoint(legs):
                 scatters.append((legs, width))
             else:
                 pieces.append(self.operand(e, legs))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from tensorcalculus.compile import divided_differences, factors, kernels, spectral_kernels
 from tensorcalculus.compile.numpy_source import Emitter
-from tensorcalculus.compile.sizes import bind_arrays
+from tensorcalculus.compile.sizes import bind_arrays, solve_sizes
 from tensorcalculus.compile.stable import stabilize
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.context import remembered
@@ -30,15 +31,13 @@ class Program:
         *,
         simplified: bool = True,
     ) -> None:
-        self.context: dict[str, tuple[Variable, ...]] = {}
-        for root in roots:
-            self.context.update(remembered(root))
+        self._sources = list(roots)
         self.variables = dict(variables if variables is not None else variables_of(*roots))
-        # Checks evaluate the formula as it was written, to test the simplification as well.
         for name in self.variables:
             # Names stand in a comment of the source: none may end it.
             if not name.isidentifier():
                 raise InputError(f"{name!r} is not a name; the expression cannot be evaluated")
+        # Checks evaluate the formula as it was written, to test the simplification as well.
         self.roots = stabilize([simplify(root) for root in roots]) if simplified else roots
         symbols: dict[str, None] = {}
         for variable in self.variables.values():
@@ -53,16 +52,32 @@ class Program:
         self.symbols = [*symbols, *free]
         self._compiled: dict[tuple, tuple[str, Callable]] = {}
 
+    @property
+    def context(self) -> dict[str, tuple[Variable, ...]]:
+        """Variables that the expressions came from; read anew, as shared nodes learn of more."""
+        known: dict[str, tuple[Variable, ...]] = {}
+        for root in self._sources:
+            known.update(remembered(root))
+        return known
+
     def source(self, sizes: Mapping[str, int] | None = None) -> str:
         """The generated source, for typical sizes where none are given."""
         return self._for(dict.fromkeys(self.symbols, TYPICAL_SIZE) | dict(sizes or {}))[0]
 
     def __call__(self, values: Mapping[str, Any]) -> list[Any]:
+        if self.free_symbols or values.keys() != self.variables.keys():
+            return self._with_context(values)
+        arrays, sizes = bind_arrays(self.variables, values)
+        return self._run(arrays, sizes)
+
+    def _with_context(self, values: Mapping[str, Any]) -> list[Any]:
+        """Evaluate where some arrays are given only for the sizes that they tell."""
         values = dict(values)
+        context = self.context
         gone = {
-            name: self._fitting(name, value)
-            for name, value in values.items()
-            if name in self.context and name not in self.variables
+            name: self._fitting(context[name], values)
+            for name in values
+            if name in context and name not in self.variables
         }
         told = {s for v in (*gone.values(), *self.variables.values()) for s in _symbols(v)}
         given = {s: self._size(s, values) for s in self.free_symbols if s not in told}
@@ -71,6 +86,9 @@ class Program:
         arrays, sizes = bind_arrays({**self.variables, **gone}, values)
         arrays = arrays[: len(self.variables)]
         sizes.update(given)
+        return self._run(arrays, sizes)
+
+    def _run(self, arrays: list[np.ndarray], sizes: dict[str, int]) -> list[Any]:
         unknown = [s for s in self.symbols if s not in sizes]
         if unknown:
             raise InputError(
@@ -81,6 +99,8 @@ class Program:
             result = function(*arrays, *(sizes[s] for s in self.symbols))
         except np.linalg.LinAlgError as error:
             raise InputError(f"the expression cannot be evaluated here: {error}") from None
+        except ZeroDivisionError:
+            raise InputError("the expression divides by a size that is 0") from None
         except MemoryError as error:
             raise InputError(f"a result does not fit into memory: {error}") from None
         except ValueError as error:
@@ -90,11 +110,22 @@ class Program:
         results = list(result) if len(self.roots) > 1 else [result]
         return [_own(r, arrays) for r in results]
 
-    def _fitting(self, name: str, value: Any) -> Variable:
-        """A variable that cancelled from the expression: its array still tells sizes."""
-        order = np.ndim(value)
-        known = self.context[name]
-        return next((v for v in known if v.ndim == order), known[0])
+    def _fitting(self, known: tuple[Variable, ...], values: Mapping[str, Any]) -> Variable:
+        """A variable that cancelled from the expression: its array still tells sizes.
+
+        The same expression may come from variables of one name and several shapes: one that
+        tells a missing size is preferred, then one that agrees with the arrays given.
+        """
+        name = known[0].name
+        there = {n: v for n, v in self.variables.items() if n in values}
+        shapes = {n: np.shape(values[n]) for n in (*there, name)}
+        fitting = [v for v in known if v.ndim == len(shapes[name])] or list(known)
+        wanted = [v for v in fitting if set(_symbols(v)) & set(self.free_symbols)]
+        for variable in wanted or fitting:
+            with suppress(InputError, ValueError):
+                solve_sizes({**there, name: variable}, shapes)
+                return variable
+        return (wanted or fitting)[0]
 
     def _size(self, symbol: str, values: Mapping[str, Any]) -> int:
         if symbol not in values:

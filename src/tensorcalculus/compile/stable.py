@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.maps import apply
 from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Number, Operation
@@ -18,7 +19,8 @@ def _stable(node: Expr) -> Expr:
     if isinstance(node, Combination):
         return _one_minus(node)
     if isinstance(node, Contraction):
-        return _power_times_log(_cofactor(node))
+        changed = _power_times_log(_cofactor(node))
+        return _solve_terms(changed) if isinstance(changed, Contraction) else changed
     return node
 
 
@@ -32,6 +34,31 @@ def _one_minus(node: Combination) -> Expr:
         )
         if ones and isinstance(minus, Map) and minus.function.name == "sigmoid":
             return apply("sigmoid", -minus.args[0])
+    return node
+
+
+def _solve_terms(node: Contraction) -> Expr:
+    """``(inv(A)+B)*x`` as ``inv(A)*x+B*x``: a solve instead of an explicit inverse."""
+    for k, (e, legs) in enumerate(zip(node.operands, node.legs, strict=True)):
+        if not (isinstance(e, Combination) and e.ndim == 2 and 1 < len(e.terms) <= 4):
+            continue
+        bare = any(isinstance(t, Operation) and t.row.name == "inv" for t in e.terms)
+        joined = any(
+            i in other and i not in node.out
+            for j, other in enumerate(node.legs)
+            for i in legs
+            if j != k and len(other) < 3
+        )
+        if bare and joined:
+            rest = [p for j, p in enumerate(zip(node.operands, node.legs, strict=True)) if j != k]
+            carried = {i for _, g in (*rest, (e, legs)) for i in g}
+            sizes = {i: node.dims[i] for i in node.out if i not in carried}
+            return add(
+                [
+                    (c, contract([*rest, (t, legs)], node.out, sizes))
+                    for c, t in zip(e.coefficients, e.terms, strict=True)
+                ]
+            )
     return node
 
 

@@ -5,16 +5,16 @@
 - ``[i,j] =`` names the indices of the result; a scalar has no left-hand side.
 - ``A[i,j]`` is an entry of a tensor, ``delta[i,j]`` is 1 where ``i = j`` and 0 elsewhere
   (``kronecker[i,j]`` where a variable is called ``delta``); ones are not written.
-- ``sum(k,l: t)`` adds ``t`` over all values of ``k`` and ``l``; their ranges are those of the tensor
-  axes where they stand, written as ``k<n`` where they stand on none.
+- ``sum(k,l: t)`` adds ``t`` over all values of ``k`` and ``l``; their ranges are those of the
+  tensor axes where they stand (``delta`` joins two ranges), or written, as in ``k<n``.
 - ``+ - * / ^`` and functions such as ``exp(...)`` act on numbers.
-- An operation takes whole tensors and gives one: ``inv(A)[i,j]``, ``softmax(S)[i,j]``, ``x[1:3][i]``;
-  where its argument is not a variable or another operation, ``where`` names it.
+- An operation takes whole tensors and gives one, as in ``inv(A)[i,j]`` and ``x[1:3][i]``; where its
+  argument is not a variable or another operation, ``where`` names it.
 - ``where`` also names the parts that occur more than once, earlier ones first.
 
 Indices count from 0 and are ``i, j, k, l, ...`` without the letters that variables and sizes have.
-The text is written from a stack, so the depth of an expression is no limit, and its length is linear
-in the number of nodes.
+The text is written from a stack, so the depth of an expression is no limit, and its length is
+linear in the number of nodes.
 """
 
 from __future__ import annotations
@@ -37,14 +37,13 @@ from tensorcalculus.expr.node import (
     Variable,
     walk,
 )
+from tensorcalculus.expr.operations.structural import spell_items
 from tensorcalculus.notation.naming import SHORTEST
 from tensorcalculus.notation.text import number
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 """How tightly a text binds."""
 
-Item = "str | Callable[[], list[Item]]"
-"""A text, or a text that is not written yet."""
 Factor = Callable[[int], list]
 """A factor, written so that it binds as tightly as asked for."""
 Indices = tuple[str, ...]
@@ -115,14 +114,15 @@ class Entries:
             for child in node.children:
                 uses[child] = uses.get(child, 0) + each
             if isinstance(node, Operation):
-                whole |= {a for a in node.args if not isinstance(a, (Variable, Operation, Number))}
+                whole |= {a for a in node.args if not isinstance(a, _INLINE)}
         length: dict[Expr, int] = {}
         for node in self.nodes:
             length[node] = _length(node, length)
             fixed = isinstance(node, (Variable, Number, Size)) or node is self.root
-            bare = _reciprocal(node) or isinstance(node, Contraction) and not node.operands
-            long = uses.get(node, 0) > 1 and length[node] >= SHORTEST and not bare
-            if not fixed and (long or node in whole):
+            pattern = isinstance(node, Contraction) and not node.operands
+            long = uses.get(node, 0) > 1 and length[node] >= SHORTEST
+            wanted = long and not pattern and not _reciprocal(node)
+            if not fixed and (wanted or node in whole):
                 name = self.names[node] = _fresh_name(node, self.taken)
                 self.taken.add(name)
                 length[node] = len(name) + 2 * node.ndim
@@ -176,7 +176,7 @@ class Entries:
     def operation(self, node: Operation) -> list:
         """An operation on whole tensors, without indices."""
         marks = [f"\0{k}\0" for k in range(len(node.args))]
-        pieces = node.row.spell(node.row.name, marks, node.params).split("\0")
+        pieces = _spelled_operation(node, marks).split("\0")
         items: list = []
         for k, piece in enumerate(pieces):
             if k % 2 == 0:
@@ -185,13 +185,10 @@ class Entries:
             arg = node.args[int(piece)]
             if arg in self.names:
                 items.append(self.names[arg])
-            elif isinstance(arg, Variable):
-                items.append(arg.name)
-            elif isinstance(arg, Number):
-                items.append(number(arg.value))
-            else:
-                assert isinstance(arg, Operation)
+            elif isinstance(arg, Operation):
                 items.append(partial(self.operation, arg))
+            else:
+                items.append(partial(self.spelled, arg, (), (), SUM))
         return items
 
     def combination(self, node: Combination, at: Indices, scope: Indices, level: int) -> list:
@@ -220,9 +217,7 @@ class Entries:
             items.append(partial(self.entry, a, at if a.ndim else (), scope, SUM))
         return [*items, ")"]
 
-    def power(
-        self, base: Expr, exponent: Expr, at: Indices, scope: Indices, level: int
-    ) -> list:
+    def power(self, base: Expr, exponent: Expr, at: Indices, scope: Indices, level: int) -> list:
         inside = at if base.ndim else ()
         if isinstance(exponent, Number) and exponent.value == 1:
             return self.entry(base, inside, scope, level)
@@ -247,9 +242,7 @@ class Entries:
             over, under = self.factors(node, at, scope)
         return _quotient(c, over, under, level)
 
-    def factors(
-        self, node: Expr, at: Indices, scope: Indices
-    ) -> tuple[list[Factor], list[Factor]]:
+    def factors(self, node: Expr, at: Indices, scope: Indices) -> tuple[list[Factor], list[Factor]]:
         """The factors of an entry above and below the bar, simple ones first."""
         if isinstance(node, Contraction):
             return self.network(node, at, scope)
@@ -399,6 +392,26 @@ def _reciprocal(node: Expr) -> bool:
         return False
     p = node.args[1]
     return isinstance(p, Number) and p.value < 0
+
+
+def _spelled_operation(node: Operation, args: list[str]) -> str:
+    """An operation in the input language, which counts axes from the first."""
+    name, params = node.row.name, node.params
+    if name == "slice":
+        items = (*[(0, None, 1)] * (node.args[0].ndim - len(params[0])), *params[0])
+        bounds = [b for item in items if not isinstance(item, int) for b in item[:2]]
+        if any(isinstance(b, Dim) and b.value is None for b in bounds):
+            return f'slice({args[0]},"{spell_items(items)}")'
+        params = (items,)
+    elif name == "reshape":
+        params = (node.args[0].ndim, node.shape)
+    elif name in ("max", "logsumexp", "prod") and node.args[0].ndim > 1 and params in ((), (0,)):
+        return f"{name}({args[0]},axis=-1)"
+    return node.row.spell(name, args, params)
+
+
+_INLINE = (Variable, Operation, Number, Size)
+"""What an operation takes without a name."""
 
 
 def _dims(node: Expr) -> tuple[Dim, ...]:

@@ -1,10 +1,11 @@
 r"""Forms as LaTeX: the same formula as the text, set as a textbook sets it.
 
-Signs: juxtaposition is the matrix product or a scalar factor, ``\odot`` and ``\oslash`` act entry by
-entry, ``x^{\odot p}`` is a power entry by entry, ``\otimes`` is the Kronecker product, ``\circ`` the
-outer product, ``\ast`` the Khatri-Rao product, ``[\![A,B,C]\!]`` a CP and ``[\![G;A,B,C]\!]`` a Tucker
-tensor (Kolda and Bader, 2009), ``T_{(k)}`` the mode-k unfolding, ``\mathbf{1}`` a tensor of ones,
-``[\ldots]_{ij}`` the tensor with these entries.  Indices and slices count from 0, as in the text.
+Signs: juxtaposition is the matrix product or a scalar factor, ``\odot`` and ``\oslash`` act entry
+by entry, ``x^{\odot p}`` is a power entry by entry, ``\otimes`` is the Kronecker product, ``\circ``
+the outer product, ``\ast`` the Khatri-Rao product, ``[\![A,B,C]\!]`` a CP and ``[\![G;A,B,C]\!]`` a
+Tucker tensor (Kolda and Bader, 2009), ``T_{(k)}`` the mode-k unfolding, ``\mathbf{1}`` a tensor of
+ones, ``\langle A,B\rangle`` the sum of all products of entries, ``[\ldots]_{ij}`` the tensor with
+these entries, ``x_{[1:3]}`` a slice.  Slices count from 0, as in the text.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from tensorcalculus.notation.latex_parts import (
     SPECIAL,
     SUM,
     Tex,
+    all_axes,
     called,
     fill,
     join,
@@ -45,6 +47,7 @@ from tensorcalculus.notation.latex_parts import (
     tex_number,
     tex_size,
     tex_sizes,
+    tex_slice,
 )
 from tensorcalculus.notation.matrix import LETTERS, Writer
 from tensorcalculus.notation.naming import forms_below, repeated
@@ -65,7 +68,6 @@ def to_latex(e: Expr) -> str:
         return body
     told = [f"{tex_names(name)} = {printer.told(f)}" for name, f in clauses]
     return rf"{body} \quad\text{{where }} " + r",\; ".join(told)
-
 
 
 class Latex:
@@ -135,7 +137,8 @@ class Latex:
             if isinstance(t, Num):
                 value = tex_number(size * t.value)
                 if fill_in:
-                    value = Tex(join("" if value.text == "1" else value.text, r"\mathbf{1}"), PRODUCT)
+                    front = "" if value.text == "1" else value.text
+                    value = Tex(join(front, r"\mathbf{1}"), PRODUCT)
                 text = value.at(PRODUCT)
             else:
                 text = self.at(t, PRODUCT) if size == 1 else self.scaled(size, t)
@@ -162,10 +165,12 @@ class Latex:
         core = form.core
         alone = core is None and len(form.scalars) == 1
         if form.divisors:
-            number_above, number_below = (str(top), str(bottom)) if value.tall else (value.text, "1")
+            number_above, number_below = (
+                (str(top), [str(bottom)]) if value.tall else (value.text, [])
+            )
             single = len(form.scalars) + (core is not None) + (number_above != "1") == 1
             above = self.beside(form, "" if number_above == "1" else number_above, single)
-            factors = [] if number_below == "1" else [number_below]
+            factors = number_below
             only = not factors and len(form.divisors) == 1
             below = [self.at(d, SUM if only else FACTOR) for d in form.divisors]
             text = rf"\frac{{{above or '1'}}}{{{join(*factors, *below)}}}"
@@ -193,7 +198,7 @@ class Latex:
 
     def pointwise(self, form: Pointwise) -> Tex:
         above = [
-            r"\mathbf{1}" if isinstance(f, Num) and f.value == 1 and form.order else self.at(f, FACTOR)
+            r"\mathbf{1}" if isinstance(f, Num) and f.value == 1 else self.at(f, FACTOR)
             for f in form.factors
         ]
         text = r" \odot ".join(above)
@@ -232,7 +237,11 @@ class Latex:
         args = [self.tex(a) for a in form.args]
         special = SPECIAL.get(form.row.name)
         if special is not None:
-            return special(args, form.params, form.order)
+            params = form.params
+            if form.row.name in ("slice", "embed"):
+                whole = form.args[0] if form.row.name == "slice" else form
+                params = (all_axes(params[0], whole.order),)
+            return special(args, params)
         return fill(form.row.latex, args, form.params)
 
     # -- calls -----------------------------------------------------------------------------------
@@ -287,8 +296,7 @@ class Latex:
         return subscript(args[0], f"({form.literals[0]})")
 
     def call_slice(self, form: Call, args: list[Tex]) -> Tex:
-        parts = re.sub(r"[^\W\d]\w*", lambda m: tex_name(m[0]), form.literals[0].strip('"'))
-        return subscript(args[0], f"[{parts.replace('*', ' ')}]")
+        return subscript(args[0], f"[{tex_slice(form.literals[0].strip(chr(34)))}]")
 
     def call_kron(self, form: Call, args: list[Tex]) -> Tex:
         return self.infix(r" \otimes ", args)
@@ -367,11 +375,11 @@ class Latex:
                 args.append(Tex(text, SUM, tall))
             filled = fill(form.latex, args)
             return filled.at(level), filled.tall
-        if isinstance(form, Call) and form.name == "einsum":
-            if len(taken) + len(form.leading) <= len(LETTERS):
-                text, tall = self.summed(form, at, taken, depth)
-                summed = text.startswith(r"\sum")
-                return Tex(text, PRODUCT if summed else FACTOR, tall).at(level), tall
+        spare = len(LETTERS) - len(taken) - len(form.leading) if isinstance(form, Call) else 0
+        if isinstance(form, Call) and form.name == "einsum" and spare >= 0:
+            text, tall = self.summed(form, at, taken, depth)
+            summed = text.startswith(r"\sum")
+            return Tex(text, PRODUCT if summed else FACTOR, tall).at(level), tall
         return self.subscripted(form, below, level)
 
     def entry_of_sum(

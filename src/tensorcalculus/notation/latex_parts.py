@@ -15,6 +15,7 @@ from tensorcalculus.notation.text import number
 # How tightly a piece binds: a sum least; SCRIPT carries a superscript and takes no second one.
 SUM, PRODUCT, FACTOR, SCRIPT, ATOM = range(5)
 
+
 @dataclass(frozen=True, slots=True)
 class Tex:
     """A piece of LaTeX, how tightly it binds, and whether parentheses around it must grow."""
@@ -35,17 +36,20 @@ class Tex:
 
 # -- names, sizes, numbers -----------------------------------------------------------------------
 
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
-    "upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
-).split()
-GREEK = {name: f"\\{name}" for name in _GREEK} | dict(
-    zip(
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩϵϑϕϱς",
-        [f"\\{name}" for name in _GREEK] + [r"\epsilon", r"\vartheta", r"\phi", r"\varrho", r"\varsigma"],
-        strict=True,
-    )
-) | {"ε": r"\varepsilon", "φ": r"\varphi", "ο": "o"}  # fmt: skip
+_NAMES = """
+alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon
+phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega
+"""
+_SIGNS = """
+α alpha β beta γ gamma δ delta ε varepsilon ζ zeta η eta θ theta ι iota κ kappa λ lambda μ mu ν nu
+ξ xi π pi ρ rho σ sigma τ tau υ upsilon φ varphi χ chi ψ psi ω omega Γ Gamma Δ Delta Θ Theta
+Λ Lambda Ξ Xi Π Pi Σ Sigma Υ Upsilon Φ Phi Ψ Psi Ω Omega ϵ epsilon ϑ vartheta ϕ phi ϱ varrho
+ς varsigma
+"""
+_WORDS = _SIGNS.split()
+GREEK = {name: f"\\{name}" for name in _NAMES.split()} | {
+    sign: f"\\{name}" for sign, name in zip(_WORDS[::2], _WORDS[1::2], strict=True)
+}
 """Greek letters, by name and as they are."""
 
 
@@ -184,7 +188,7 @@ _ONE_CALL = re.compile(r"(\\operatorname\{\w+\}|\\[a-zA-Z]+|\w)(_\{.*\})?(\(|\[|
 def _level(pieces: list[str | tuple[str]]) -> int:
     first, last = pieces[0], pieces[-1]
     if isinstance(first, tuple):
-        return SCRIPT if isinstance(last, str) and last.startswith("^") or last == "}" else PRODUCT
+        return SCRIPT if last == "}" or str(last).startswith("^") else PRODUCT
     if re.match(r"\w\^\{$", first):
         return SCRIPT
     return ATOM if _ONE_CALL.match(first.replace(r"\left", "")) or first == r"\left|" else FACTOR
@@ -192,8 +196,11 @@ def _level(pieces: list[str | tuple[str]]) -> int:
 
 def _items(items: tuple) -> str:
     """The bracket of a slice."""
-    parts = (re.sub(r"[^\W\d]\w*", lambda m: tex_name(m[0]), p) for p in spell_items(items).split(", "))
-    return rf"[{', '.join(parts)}]".replace("*", " ")
+    return f"[{tex_slice(spell_items(items))}]"
+
+
+def tex_slice(text: str) -> str:
+    return ",".join(map(tex_size, text.split(", ")))
 
 
 def _function_of(e: Expr) -> Tex:
@@ -202,14 +209,15 @@ def _function_of(e: Expr) -> Tex:
     return Tex(to_latex(e), SUM, True)
 
 
+def all_axes(items: tuple, order: int) -> tuple:
+    """A slice of the last axes as one of all axes."""
+    return (*[(0, None, 1)] * (order - len(items)), *items)
+
+
 def subscript(arg: Tex, sub: str) -> Tex:
     """A subscript, beside a superscript that is already there."""
     level = SCRIPT if arg.level == SCRIPT else ATOM
     return Tex(f"{arg.at(SCRIPT)}_{{{sub}}}", level, arg.tall)
-
-
-def _sliced(args: list[Tex], params: tuple) -> Tex:
-    return subscript(args[0], _items(params[0]))
 
 
 def _spectral(args: list[Tex], params: tuple) -> Tex:
@@ -218,8 +226,9 @@ def _spectral(args: list[Tex], params: tuple) -> Tex:
 
 
 def _divided(args: list[Tex], params: tuple) -> Tex:
-    repeated_args = ", ".join([args[0].text] * (params[1] + 1))
-    return Tex(rf"{_function_of(params[0]).inside('(', ')')}\left[{repeated_args}\right]", ATOM, True)
+    repeated = ", ".join([args[0].text] * (params[1] + 1))
+    function = _function_of(params[0]).inside("(", ")")
+    return Tex(rf"{function}\left[{repeated}\right]", ATOM, True)
 
 
 def called(name: str, args: list[Tex], sub: str = "") -> Tex:
@@ -233,7 +242,7 @@ def operator(word: str) -> str:
 
 
 SPECIAL: dict[str, Callable[[list[Tex], tuple], Tex]] = {
-    "slice": _sliced,
+    "slice": lambda args, params: subscript(args[0], _items(params[0])),
     "embed": lambda args, params: called(operator("embed"), args, _items(params[0])),
     "spectral": _spectral,
     "divided_difference": _divided,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensorcalculus.expr.combination import add, scale
 from tensorcalculus.expr.contraction import contract, symmetric
-from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Scalar
+from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Operation, Scalar
 from tensorcalculus.expr.rebuild import substitute
 from tensorcalculus.simplify.engine import rule
 
@@ -33,6 +33,8 @@ def common_factor(node: Combination) -> Expr | None:
         terms = [node.terms[t] for t, _ in places]
         if rank > node.ndim and any(len(t.operands) > 2 for t in terms):  # type: ignore[attr-defined]
             continue  # the remainders would be products of higher order than the result
+        if any(_leaves_inverse(node.terms[t], k) for t, k in places):
+            continue  # inv(A)*x is a solve; a sum of inverses times x is not
         if len(places) < len(node.terms) and not all(_single(node.terms[t], k) for t, k in places):
             continue  # a partial factor of longer products reads worse than the sum
         key = (-len(places), rank, -operand.size, operand.order_key)
@@ -86,6 +88,15 @@ def expand(e: Expr) -> Expr:
         for d, u in zip(inner.coefficients, inner.terms, strict=True):
             stack.append((c * d, contract([*pairs_of_t, (u, legs)], t.out, sizes)))
     return add([*terms, *stack])
+
+
+def _leaves_inverse(term: Expr, k: int) -> bool:
+    """Whether without operand ``k`` only an inverse is left that operand ``k`` is solved for."""
+    assert isinstance(term, Contraction)
+    rest = [(o, g) for j, (o, g) in enumerate(zip(term.operands, term.legs, strict=True)) if j != k]
+    inverses = [g for o, g in rest if isinstance(o, Operation) and o.row.name == "inv"]
+    tensors = [g for _, g in rest if g]
+    return len(inverses) == len(tensors) == 1 and any(i in term.legs[k] for i in inverses[0])
 
 
 def _single(term: Expr, k: int) -> bool:
