@@ -20,9 +20,8 @@ Node = tuple
 
 FUNCTIONS: dict[str, Callable[..., float]] = {
     **{name: getattr(np, name) for name in
-       "exp expm1 log log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh "
-       "sqrt abs sign floor ceil round arctan2".split()},
-    **{name: getattr(special, name) for name in "erf erfc gamma digamma xlogy polygamma".split()},
+       ["exp", "expm1", "log", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "sqrt", "abs", "sign", "floor", "ceil", "round", "arctan2"]},
+    **{name: getattr(special, name) for name in ["erf", "erfc", "gamma", "digamma", "xlogy", "polygamma"]},
     "max": max,
     "min": min,
     "lgamma": special.gammaln,

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorcalculus as tc
 from hypothesis import HealthCheck, given, settings
 from index_reader import Evaluator
 from support import shared_path
+
+import tensorcalculus as tc
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.node import Expr, Variable, variables_of, walk

@@ -174,11 +174,11 @@ def derivative(
     return f
 
 
-def _directions(f: Expr, directions: Mapping[str, object]) -> dict[Variable, Expr]:
+def _directions(f: Expr, directions: Mapping[str, object]) -> dict[Expr, Expr]:
     """Variables with their directions; a name stands for a new variable of the same shape."""
     if not directions:
         raise ValueError("give a direction for at least one variable, as in jvp(w='dw')")
-    found: dict[Variable, Expr] = {}
+    found: dict[Expr, Expr] = {}
     for name, direction in directions.items():
         variable = find_variable(f, name)
         found[variable] = _direction(f, direction, variable.shape, name)

@@ -20,6 +20,7 @@ class Factorization:
         self.a = np.asarray(a)
         (getrf, self._getrs) = get_lapack_funcs(("getrf", "getrs"), (self.a,))
         self._lu, self._pivots, info = getrf(self.a)
+        self._inverse: Array | None = None
         if info > 0:
             raise InputError("a matrix to be inverted is singular")
 
@@ -29,13 +30,15 @@ class Factorization:
         if not self.a.size or not b.size:
             return np.zeros(b.shape, np.result_type(self.a, b))
         if np.iscomplexobj(b) and not np.iscomplexobj(self.a):
-            return self.solve(b.real, transposed) + 1j * self.solve(b.imag, transposed)
+            return self.solve(np.real(b), transposed) + 1j * self.solve(np.imag(b), transposed)
         x, _ = self._getrs(self._lu, self._pivots, b, trans=1 if transposed else 0)
         return x
 
     def inverse(self) -> Array:
         """The inverse as a matrix, where a formula needs its entries."""
-        return self.solve(np.eye(len(self.a)))
+        if self._inverse is None:
+            self._inverse = self.solve(np.eye(len(self.a)))
+        return self._inverse
 
 
 def factorize(a: ArrayLike) -> Factorization:

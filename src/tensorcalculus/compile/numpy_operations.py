@@ -16,6 +16,7 @@ class OperationSource:
     dim_names: dict[str, str]
     sizes: Mapping[str, int]
     values: dict[Expr, Piece]
+    lines: list[str]
 
     def emit(self, node: Expr) -> Piece:
         raise NotImplementedError

@@ -66,7 +66,8 @@ class Emitter(OperationSource):
         """The text of the function."""
         for node in walk(*self.roots):
             if self.uses.get(node, 0) > 1 and not isinstance(node, (Variable, Number, Size)):
-                if not _is_shift(node, (0, 1, 2)):
+                # Index tensors and inverses may never be needed as arrays.
+                if not (isinstance(node, Operation) and node.row.name in ("shift", "inv")):
                     self.emit(node)
         results = []
         for root in self.roots:
@@ -242,7 +243,7 @@ class Emitter(OperationSource):
         shape = self.shape(node.shape)
         if not text:
             target = self.fresh(f"np.zeros({shape}, dtype)")
-        elif whole and (level < 3 or "(" in text and not text.endswith(".T")):
+        elif whole and level < 3:  # arithmetic gives a new array, anything else may be a view
             target = self.fresh(f"np.asarray({text}, dtype)")
         else:
             target = self.fresh(f"np.array(np.broadcast_to({text}, {shape}), dtype)")

@@ -35,7 +35,7 @@ def order(
         size_dict={i: max(int(n), 1) for i, n in sizes.items()},
         optimize="optimal" if len(legs) <= 8 else "greedy",
     )
-    return [tuple(step) for step in path]
+    return [tuple(int(k) for k in step) for step in path]
 
 
 def permuted(piece: Piece, legs: tuple[int, ...]) -> Piece:

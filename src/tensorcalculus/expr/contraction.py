@@ -8,6 +8,7 @@ and operands and labels get a canonical order.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.expr.combination import add, is_zero, scale, split_scale, zeros
@@ -33,7 +34,7 @@ Factor = tuple[Expr, Sequence[Hashable]]
 def contract(
     factors: Sequence[Factor],
     out: Sequence[Hashable],
-    sizes: Mapping[Hashable, Dim] | None = None,
+    sizes: Mapping[Any, Dim] | None = None,
 ) -> Expr:
     """The contraction of ``factors`` over all labels that ``out`` does not name.
 
@@ -48,7 +49,7 @@ class _Builder:
     """The state of one construction: a union-find over labels, dimensions, and open factors."""
 
     def __init__(
-        self, factors: Sequence[Factor], out: Sequence[Hashable], sizes: Mapping[Hashable, Dim]
+        self, factors: Sequence[Factor], out: Sequence[Hashable], sizes: Mapping[Any, Dim]
     ) -> None:
         self.parent: list[int] = []
         self.dims: list[Dim] = []

@@ -39,6 +39,7 @@ from tensorcalculus.notation.latex_parts import (
     all_axes,
     called,
     fill,
+    indexed,
     join,
     operator,
     subscript,
@@ -402,11 +403,8 @@ class Latex:
         piece = self.tex(form)
         if not below:
             return piece.at(level), piece.tall
-        bare = isinstance(form, Name) or id(form) in self.names
-        if bare:
-            named = re.fullmatch(r"(.*)_\{([^{}]*)\}", piece.text)
-            text = f"{named[1]}_{{{named[2]},{below}}}" if named else f"{piece.text}_{{{below}}}"
-            return text, False
+        if isinstance(form, Name) or id(form) in self.names:
+            return indexed(piece.text, below), False
         return f"{piece.inside('(', ')')}_{{{below}}}", piece.tall
 
 

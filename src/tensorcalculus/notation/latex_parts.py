@@ -215,9 +215,39 @@ def all_axes(items: tuple, order: int) -> tuple:
 
 
 def subscript(arg: Tex, sub: str) -> Tex:
-    """A subscript, beside a superscript that is already there."""
-    level = SCRIPT if arg.level == SCRIPT else ATOM
-    return Tex(f"{arg.at(SCRIPT)}_{{{sub}}}", level, arg.tall)
+    """A subscript on a tensor; in parentheses where it has one already."""
+    if arg.level < SCRIPT or _index_place(arg.text) is not None:
+        return Tex(f"{arg.inside('(', ')')}_{{{sub}}}", ATOM, arg.tall)
+    return Tex(f"{arg.text}_{{{sub}}}", arg.level, arg.tall)
+
+
+def indexed(name: str, sub: str) -> str:
+    """A subscript on a name; behind the one that it has already."""
+    place = _index_place(name)
+    if place is None:
+        return f"{name}_{{{sub}}}"
+    return f"{name[:place]},{sub}{name[place:]}"
+
+
+def _index_place(text: str) -> int | None:
+    """Where the last subscript of a text ends, if one stands at its end or before superscripts."""
+    end = len(text)
+    while end:
+        if text.endswith(r"^\top", 0, end):
+            end -= len(r"^\top")
+            continue
+        if text[end - 1] != "}":
+            return end if text[max(0, end - 2)] == "_" and end > 1 else None
+        depth, start = 0, end
+        while start and (depth or start == end):
+            start -= 1
+            depth += (text[start] == "}") - (text[start] == "{")
+        if not start or text[start - 1] not in "_^":
+            return None
+        if text[start - 1] == "_":
+            return end - 1
+        end = start - 1
+    return None
 
 
 def _spectral(args: list[Tex], params: tuple) -> Tex:

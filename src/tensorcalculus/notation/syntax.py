@@ -412,7 +412,7 @@ def _parse(text: str, tokens: list[_Token]) -> Node:
         return _parser().parse(text)
     except UnexpectedInput as error:
         ended = getattr(getattr(error, "token", None), "type", "") == "$END"
-        place = len(text) if ended else error.pos_in_stream
+        place = len(text) if ended else error.pos_in_stream or 0
     at = bisect_left(tokens, place, key=lambda token: token.start)
     _explain(text, tokens, at)
 

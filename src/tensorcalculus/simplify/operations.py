@@ -99,7 +99,7 @@ def inverse(node: Operation) -> Expr | None:
         return contract([(power(x, -1), "i")], "ii")
     factors = square_factors(a)
     if factors is not None:
-        result = [(power(s, -1), ()) for s in scalars_of(a)]
+        result: list[tuple[Expr, tuple[int, ...]]] = [(power(s, -1), ()) for s in scalars_of(a)]
         for k, f in enumerate(reversed(factors)):
             result.append((operation("inv", f), (k, k + 1)))
         return contract(result, (0, len(factors)))
