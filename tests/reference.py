@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 from scipy import special
+
 from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.node import (
     Combination,
@@ -21,11 +22,13 @@ from tensorcalculus.expr.node import (
     walk,
 )
 
+NUMPY = """exp expm1 log log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh
+arctanh abs sign floor ceil round maximum minimum arctan2"""
+SCIPY = "erf erfc gamma digamma xlogy polygamma"
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in
-       "exp expm1 log log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh "
-       "abs sign floor ceil round maximum minimum arctan2".split()},
-    **{name: getattr(special, name) for name in "erf erfc gamma digamma xlogy polygamma".split()},
+    **{name: getattr(np, name) for name in NUMPY.split()},
+    **{name: getattr(special, name) for name in SCIPY.split()},
     "lgamma": special.gammaln,
     "sigmoid": special.expit,
     "softplus": lambda x: np.logaddexp(0, x),

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.linalg
-import tensorcalculus as tc
 from support import shared_path
+
+import tensorcalculus as tc
 
 DATA = json.loads(shared_path("cases", "derivatives.json").read_text())
 CASES = DATA["cases"]

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import peers
 import pytest
-import tensorcalculus as tc
 from support import shared_path
+
+import tensorcalculus as tc
 
 CASES = json.loads(shared_path("cases", "robustness.json").read_text())["cases"]
 DECLARED = {"X": "n n"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 import tensorcalculus as tc
 from tensorcalculus.check import check
 from tensorcalculus.expr.dims import dim
@@ -210,9 +211,7 @@ def test_a_wrong_second_derivative_is_found() -> None:
 
 
 def test_a_wrong_operation_is_found() -> None:
-    wrong = replace(
-        OPERATIONS["inv"], name="inv_wrong", differential=lambda y, t: y @ t[0] @ y
-    )
+    wrong = replace(OPERATIONS["inv"], name="inv_wrong", differential=lambda y, t: y @ t[0] @ y)
     with pytest.raises(tc.CheckError, match="derivative by x0 is wrong"):
         check(call_row(wrong, ["n n"], ()), "x0")
 

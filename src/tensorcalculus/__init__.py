@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tensorcalculus.api import derivative, eigh, function, functions, parse, qr, svd, variables
 from tensorcalculus.errors import (
     CheckError,
@@ -15,10 +17,15 @@ from tensorcalculus.errors import (
     UnknownNameError,
 )
 
+if TYPE_CHECKING:
+    from tensorcalculus.expr.node import Expr as Expr
+    from tensorcalculus.expr.node import Variable as Variable
+
 __version__ = "0.1.0"
 
 __all__ = [
     "CheckError",
+    "Expr",
     "GaugeWarning",
     "InputError",
     "NotDifferentiableError",
@@ -27,6 +34,7 @@ __all__ = [
     "ShapeError",
     "TensorCalculusError",
     "UnknownNameError",
+    "Variable",
     "derivative",
     "eigh",
     "function",
@@ -36,3 +44,12 @@ __all__ = [
     "svd",
     "variables",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Types of expressions, for annotations; imported when first asked for."""
+    if name in ("Expr", "Variable"):
+        from tensorcalculus.expr import node
+
+        return getattr(node, name)
+    raise AttributeError(f"module 'tensorcalculus' has no attribute {name!r}")

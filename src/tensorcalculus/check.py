@@ -1,4 +1,4 @@
-"""Derivatives compared with numbers: complex steps where they are exact, else finite differences."""
+"""Derivatives compared with numbers: complex steps where exact, else finite differences."""
 
 from __future__ import annotations
 
@@ -158,8 +158,8 @@ def takes_complex(program: Program) -> bool:
     """Whether every step of a program is an analytic function of complex numbers."""
     return all(
         (not isinstance(node, Map) or node.function.analytic)
-        and (not isinstance(node, Operation) or node.row.analytic or node.row.constant
-             and not node.args)
+        and (not isinstance(node, Operation) or node.row.analytic or (node.row.constant
+             and not node.args))
         for node in walk(*program.roots)
     )  # fmt: skip
 
@@ -226,7 +226,7 @@ def _numerical(
             return call(case.function, {**point, variable.name: x + t * direction}, sizes)
 
         if case.method == COMPLEX_STEP:
-            columns.append(at(1j * _STEP).imag / _STEP)
+            columns.append(np.imag(at(1j * _STEP)) / _STEP)
         else:
             column, error = _extrapolated(at, step)
             columns.append(column)

@@ -146,7 +146,7 @@ def _draw(
         moved = range(x.ndim) if "sym" in properties else (x.ndim - 2, x.ndim - 1)
         fixed = tuple(range(x.ndim - len(moved)))
         orders = list(permutations(moved))
-        x = sum(np.transpose(x, fixed + order) for order in orders) / len(orders)
+        x = np.mean([np.transpose(x, fixed + order) for order in orders], axis=0)
     return x
 
 

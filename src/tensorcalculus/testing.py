@@ -1,4 +1,6 @@
-"""Hypothesis strategies for well-typed expressions over the whole function table, and data for them.
+"""Hypothesis strategies for well-typed expressions over the whole table, and data for them.
+
+Test your own code with them::
 
     from hypothesis import given
     from tensorcalculus.testing import expressions, values_for
@@ -36,11 +38,12 @@ _SYMBOLS = ("m", "n", "k")
 _WHOLE = (0, None, 1)
 
 _EVERYWHERE = (
-    "sin cos tanh arctan sigmoid softplus logcosh erf erfc arcsinh relu abs step sign".split()
+    *("sin", "cos", "tanh", "arctan", "sigmoid", "softplus", "logcosh", "erf", "erfc"),
+    *("arcsinh", "relu", "abs", "step", "sign"),
 )
-_STEEP = "exp expm1 sinh cosh tan".split()
-_POSITIVE = "log log1p lgamma gamma digamma".split()
-_UNIT = "arcsin arccos arctanh".split()
+_STEEP = ["exp", "expm1", "sinh", "cosh", "tan"]
+_POSITIVE = ["log", "log1p", "lgamma", "gamma", "digamma"]
+_UNIT = ["arcsin", "arccos", "arctanh"]
 
 
 def expressions(

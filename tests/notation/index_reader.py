@@ -18,10 +18,12 @@ from scipy import special
 Env = dict[str, int]
 Node = tuple
 
+_NUMPY = """exp expm1 log log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh
+arctanh sqrt abs sign floor ceil round arctan2"""
+_SCIPY = "erf erfc gamma digamma xlogy polygamma"
 FUNCTIONS: dict[str, Callable[..., float]] = {
-    **{name: getattr(np, name) for name in
-       ["exp", "expm1", "log", "log1p", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "sqrt", "abs", "sign", "floor", "ceil", "round", "arctan2"]},
-    **{name: getattr(special, name) for name in ["erf", "erfc", "gamma", "digamma", "xlogy", "polygamma"]},
+    **{name: getattr(np, name) for name in _NUMPY.split()},
+    **{name: getattr(special, name) for name in _SCIPY.split()},
     "max": max,
     "min": min,
     "lgamma": special.gammaln,
@@ -30,7 +32,7 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
     "logcosh": lambda x: np.logaddexp(x, -x) - math.log(2),
     "relu": lambda x: max(x, 0.0),
     "step": lambda x: float(x > 0),
-}  # fmt: skip
+}
 
 TOKEN = re.compile(r'\s*("[^"]*"|\d+\.?\d*(?:e[-+]?\d+)?|[^\W\d]\w*|[-+*/^()\[\],:<=])')
 

@@ -188,6 +188,8 @@ def _directions(f: Expr, directions: Mapping[str, object]) -> dict[Expr, Expr]:
 def _direction(f: Expr, direction: object, shape: tuple, role: str) -> Expr:
     if isinstance(direction, str):
         known = variables_of(f).get(direction)
+        if known is None and not direction.isidentifier():
+            raise ValueError(f"the direction for {role} is named {direction!r}, which is no name")
         direction = known if known is not None else Variable(direction, shape)
     if not isinstance(direction, Expr):
         raise TypeError(f"the direction for {role} is a name or an expression, not {direction!r}")

@@ -23,6 +23,15 @@ class Factorization:
         self._inverse: Array | None = None
         if info > 0:
             raise InputError("a matrix to be inverted is singular")
+        if self.a.size:
+            norm = np.abs(self.a).sum(axis=0).max()
+            (gecon,) = get_lapack_funcs(("gecon",), (self._lu,))
+            self.rcond, _ = gecon(self._lu, norm)
+            if self.rcond < np.finfo(self._lu.dtype).eps / 8:
+                raise InputError(
+                    "a matrix to be inverted is singular to working precision "
+                    f"(reciprocal condition number {self.rcond:.1e})"
+                )
 
     def solve(self, b: ArrayLike, transposed: bool = False) -> Array:
         """``inv(A) @ b``, or ``inv(A).T @ b``; ``b`` is a vector or a matrix."""

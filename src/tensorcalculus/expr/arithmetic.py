@@ -251,11 +251,22 @@ ARRAY_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "linalg.eigvalsh": _row("eigvalsh"),
     "linalg.eigh": lambda a: _build().operations.spectral.eigh(a),
     "linalg.qr": lambda a: _build().operations.spectral.qr(a),
+    "linalg.svd": lambda a, full_matrices=True, **more: _svd(a, full_matrices, **more),
     "linalg.svdvals": _row("svdvals"),
     "linalg.slogdet": lambda a: _slogdet(a),
     "linalg.matmul": _rule("matmul"),
     "linalg.outer": _rule("outer"),
 }
+
+
+def _svd(a: Any, full_matrices: bool, compute_uv: bool = True) -> Any:
+    """NumPy's signature: ``U, s, Vh``; only the thin factorisation exists here."""
+    if not compute_uv:
+        return _build().operation("svdvals", a)
+    if full_matrices:
+        raise TypeError("write np.linalg.svd(X, full_matrices=False), or tc.svd(X) for U, s, V")
+    u, s, v = _build().operations.spectral.svd(a)
+    return u, s, v.T
 
 
 def _slogdet(a: Any) -> tuple:

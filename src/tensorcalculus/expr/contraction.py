@@ -255,14 +255,19 @@ def _canonical(
     factors = sorted(factors, key=lambda f: f[0].order_key)
     flexible = [len(legs) > 1 and symmetric(e) for e, legs in factors]
     repeated = any(a[0] is b[0] for a, b in zip(factors, factors[1:], strict=False))
+    color: dict[int, int] = {}
     if repeated or any(flexible):
-        factors, flexible = _refine(factors, flexible, out)
+        factors, flexible, color = _refine(factors, flexible, out)
     for _ in range(2 if repeated or any(flexible) else 1):
         numbers: dict[int, int] = {}
         for i in out:
             numbers.setdefault(i, len(numbers))
         for (_, legs), free in zip(factors, flexible, strict=True):
-            ordered = sorted(legs, key=lambda i: numbers.get(i, len(numbers))) if free else legs
+            if free:
+                unknown = len(numbers)
+                ordered = sorted(legs, key=lambda i: (numbers.get(i, unknown), color[i]))
+            else:
+                ordered = legs
             for i in ordered:
                 numbers.setdefault(i, len(numbers))
         if repeated:
@@ -285,7 +290,7 @@ def _canonical(
 
 def _refine(
     factors: list[tuple[Expr, tuple[int, ...]]], flexible: list[bool], out: tuple[int, ...]
-) -> tuple[list[tuple[Expr, tuple[int, ...]]], list[bool]]:
+) -> tuple[list[tuple[Expr, tuple[int, ...]]], list[bool], dict[int, int]]:
     """Order equal operands by their place in the network (colour refinement)."""
     labels = {i for _, legs in factors for i in legs} | set(out)
     color: dict[int, int] = {}
@@ -293,7 +298,7 @@ def _refine(
     ranks = {v: r for r, v in enumerate(sorted(set(seed.values())))}
     color = {i: ranks[seed[i]] for i in labels}
     keys: list[tuple] = []
-    for _ in range(3):
+    for _ in range(len(factors) + 2):
         keys = [
             (
                 e.order_key,
@@ -307,10 +312,13 @@ def _refine(
             for place, i in enumerate(legs):
                 views[i].append((order[key], 0 if free else place))
         seen = {i: (color[i], tuple(sorted(views[i]))) for i in labels}
-        ranks2 = {v: r for r, v in enumerate(sorted(set(seen.values())))}
-        color = {i: ranks2[seen[i]] for i in labels}
+        finer = {v: r for r, v in enumerate(sorted(set(seen.values())))}
+        settled = len(finer) == len(set(color.values()))
+        color = {i: finer[seen[i]] for i in labels}
+        if settled:
+            break
     ranked = sorted(range(len(factors)), key=lambda k: keys[k])
-    return [factors[k] for k in ranked], [flexible[k] for k in ranked]
+    return [factors[k] for k in ranked], [flexible[k] for k in ranked], color
 
 
 def symmetric(e: Expr) -> bool:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from math import isqrt
 
 from tensorcalculus.errors import ShapeError
-from tensorcalculus.expr.combination import add, common_shape, is_zero, scale, split_scale
+from tensorcalculus.expr.combination import common_shape, is_zero, scale, split_scale
 from tensorcalculus.expr.contraction import contract, is_permutation
 from tensorcalculus.expr.functions import FUNCTIONS, ScalarFunction
 from tensorcalculus.expr.node import (

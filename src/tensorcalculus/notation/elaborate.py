@@ -6,6 +6,7 @@ sizes, the next one builds with them, so the builders need no second version tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -65,7 +66,7 @@ class Reading:
         self.declared = declared
         self.unifier = Unifier()
         self.symbols = {s for v in declared.values() for d in v.shape for s in d.symbols()}
-        self.scalars = _exponents(tree)
+        self.scalars, self.orders = _hints(tree)
         self.bound: dict[str, Value] = {}
         self.met: dict[str, Variable] = {}
 
@@ -151,7 +152,7 @@ class Reading:
             return Value(Size(dim(name)))
         variable = self.declared.get(name)
         if variable is None:
-            order = 0 if name in self.scalars else natural_order(name)
+            order = 0 if name in self.scalars else self.orders.get(name, natural_order(name))
             variable = Variable(name, tuple(dim(f"?{name}_{k}") for k in range(order)))
         shape = tuple(self.unifier.resolve(d) for d in variable.shape)
         self.met[name] = Variable(name, shape, variable.properties)
@@ -249,8 +250,8 @@ class Reading:
         inner, other = x.shape[-1], y.shape[-2] if y.ndim > 1 else y.shape[0]
         if unify(inner, other) is None:
             raise ShapeError(
-                f"cannot multiply: {spelled}; the inner dimensions {resolve(inner)} and "
-                f"{resolve(other)} clash"
+                f"cannot multiply: {spelled}; the inner dimensions {_shown(inner)} and "
+                f"{_shown(other)} clash"
             )
         row = x.ndim == 1 and y.ndim == 2 and a.row
         return Value(build.matmul(x, y), row)
@@ -382,26 +383,45 @@ def _why(a: Value, b: Value) -> str:
     if a.row != b.row:
         return "; one is a row, the other a column"
     clash = [
-        f"{resolve(p)} and {resolve(q)}"
+        f"{_shown(p)} and {_shown(q)}"
         for p, q in zip(a.expr.shape, b.expr.shape, strict=True)
         if unify(p, q) is None
     ]
-    return f"; {', '.join(clash)} clash"
+    unknown = "; declare their shapes" if any("?" in c for c in clash) else ""
+    return f"; {', '.join(clash)} clash{unknown}"
 
 
-def _exponents(tree: syntax.Node) -> set[str]:
-    """Names that stand alone as the exponent of ``^``: scalars, whatever their letter."""
-    found: set[str] = set()
+def _shown(d: Dim) -> str:
+    """A dimension for a message; a size that is not known yet as ``?``."""
+    return re.sub(r"\?\w+(:\w+)?", "?", str(resolve(d)))
+
+
+def _hints(tree: syntax.Node) -> tuple[set[str], dict[str, int]]:
+    """What the formula itself tells of undeclared names.
+
+    A name alone in the exponent of ``^`` is a scalar, whatever its letter; an operand of einsum
+    has as many axes as its subscripts say.
+    """
+    scalars: set[str] = set()
+    orders: dict[str, int] = {}
     stack: list[Any] = [tree]
     while stack:
         node = stack.pop()
-        if isinstance(node, syntax.Power) and node.op == "^" and isinstance(node.exponent, syntax.Name):
-            found.add(node.exponent.name)
+        if isinstance(node, syntax.Power) and node.op == "^":
+            if isinstance(node.exponent, syntax.Name):
+                scalars.add(node.exponent.name)
+        elif isinstance(node, syntax.Call) and node.name == "einsum" and node.args:
+            spec = node.args[0]
+            if isinstance(spec, syntax.Text):
+                subscripts = spec.value.replace(" ", "").partition("->")[0].split(",")
+                for labels, operand in zip(subscripts, node.args[1:], strict=False):
+                    if isinstance(operand, syntax.Name):
+                        orders.setdefault(operand.name, len(labels))
         if isinstance(node, (tuple, list)):
             stack.extend(node)
         elif isinstance(node, (syntax.Node, syntax.Binding)):
             stack.extend(getattr(node, f, ()) for f in type(node).__dataclass_fields__)
-    return found
+    return scalars, orders
 
 
 def _size_names():

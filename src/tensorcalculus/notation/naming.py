@@ -14,6 +14,7 @@ from tensorcalculus.notation.forms import (
     Pointwise,
     Product,
     Sum,
+    Transposed,
 )
 
 SHORTEST = 8
@@ -63,7 +64,7 @@ def repeated(
             clauses.append((f"({','.join(told)})", Call(family, (arg,), order=2)))
         if group is not None:
             continue
-        if isinstance(form, (Name, Num)) or form is root or uses.get(id(form), 0) < 2:
+        if isinstance(form, (Name, Num, Transposed)) or not form.parts or form is root or uses.get(id(form), 0) < 2:
             continue
         if len(spell(form, names)) >= SHORTEST:
             name = _fresh(form, used)

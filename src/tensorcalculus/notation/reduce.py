@@ -78,7 +78,9 @@ class Reduction:
     def trace(self, m: Form) -> Form:
         """``tr(m)``, turned to the cyclic form with fewest transposes."""
         forms = self.forms
-        if isinstance(m, Chain):
+        if isinstance(m, Chain) and len(m.factors) == 2 and isinstance(m.factors[0], Transposed):
+            pass  # tr(A'*B) as it is known
+        elif isinstance(m, Chain):
             best = None
             for turned in (m, forms.transposed(m)):
                 factors = turned.factors if isinstance(turned, Chain) else (turned,)

@@ -150,6 +150,11 @@ class Texts:
             core = form.core
             inside = isinstance(core, (Chain, Pointwise)) and id(core) not in names
             quotient = isinstance(core, Pointwise) and core.divisors
+            unit = quotient and core.factors == (core.factors[0],) and _is_one(core.factors[0])  # type: ignore[union-attr]
+            if unit and inside and front and not below:
+                # c./x rather than c*(1./x)
+                divisors = [self.at(d, POSTFIX, names) for d in core.divisors]  # type: ignore[union-attr]
+                return f"{sign}{'./'.join(['*'.join(front), *divisors])}", SUM if sign else PRODUCT
             tight = POSTFIX if (front and quotient) else PRODUCT
             text = self.at(core, tight if inside else POSTFIX, names)
             if below and inside and isinstance(core, Pointwise):
@@ -169,6 +174,10 @@ class Texts:
         for d in form.divisors:
             text = f"{text}./{self.at(d, POSTFIX, names)}"
         return text
+
+
+def _is_one(form: Form) -> bool:
+    return isinstance(form, Num) and form.value == 1
 
 
 def number(c: Scalar) -> str:

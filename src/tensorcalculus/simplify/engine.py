@@ -38,24 +38,26 @@ def rule(kind: type, name: str, reason: str) -> Callable[[Callable], Callable]:
 def simplify(e: Expr) -> Expr:
     """The same function in shortest known form, with numerically safe functions folded in."""
     _load()
-    found = e.memo.get("simple")
-    if found is not None:
-        return found
+    if "simple" in e.memo:
+        return _known(e)
     for node in walk(e):
         if "simple" in node.memo:
             continue
-        children = tuple(c.memo["simple"] for c in node.children)
+        children = tuple(_known(c) for c in node.children)
         same = all(a is b for a, b in zip(children, node.children, strict=True))
         rebuilt = node if same else with_children(node, children)
-        node.memo["simple"] = rebuilt if _settled(rebuilt) else _rewrite(rebuilt)
-    result = e.memo["simple"]
-    # The result is simple by construction; marking it saves the next look.
-    result.memo.setdefault("simple", result)
-    return result
+        result = _known(rebuilt) if "simple" in rebuilt.memo else _rewrite(rebuilt)
+        # None stands for the node itself: a node that held itself would never be freed.
+        result.memo.setdefault("simple", None)
+        if result is not node:
+            node.memo["simple"] = result
+    return _known(e)
 
 
-def _settled(node: Expr) -> bool:
-    return node.memo.get("simple") is node
+def _known(node: Expr) -> Expr:
+    """The simple form of a node that has been simplified."""
+    found = node.memo["simple"]
+    return node if found is None else found
 
 
 def _rewrite(node: Expr) -> Expr:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from tensorcalculus.expr.build import eye, total, trace
+from tensorcalculus.expr.build import eye, matrix_power, total, trace
 from tensorcalculus.expr.combination import add, scale, split_scale
 from tensorcalculus.expr.contraction import contract, is_permutation, symmetric
 from tensorcalculus.expr.dims import Dim
@@ -227,6 +227,23 @@ def matrix_functions(node: Operation) -> Expr | None:
     scalar = {"expm": "exp", "logm": "log"}.get(name)
     value = apply(scalar, x) if scalar else power(x, Fraction(1, 2))
     return contract([(value, "i")], "ii")
+
+
+@rule(Operation, "spectral function", "the function of a matrix by its own name: exp is expm")
+def named_spectral(node: Operation) -> Expr | None:
+    """``spectral`` of a function that the language has a word for."""
+    if node.row.name != "spectral" or node.ndim != 2:
+        return None
+    a, f = node.args[0], node.params[0]
+    if isinstance(f, Map) and isinstance(f.args[0], Variable):
+        if f.function.name in ("exp", "log"):
+            return operation(f"{f.function.name}m", a)
+        p = f.args[1] if f.function.name == "pow" else None
+        if isinstance(p, Number) and isinstance(p.value, int) and -1 <= p.value <= 8:
+            return matrix_power(a, p.value)
+        if isinstance(p, Number) and p.value == Fraction(1, 2):
+            return operation("sqrtm", a)
+    return None
 
 
 @rule(Operation, "degenerate check", "what is constant over equal eigenvalues needs no check")

@@ -196,9 +196,8 @@ def _spectral(node: Contraction, a: int, x: Expr) -> Expr | None:
     if f is None:
         return None
     t = spectral.placeholder()
-    whole = spectral.spectral(f, x)
-    if f is t:
-        whole = x if symmetric(x) else (x + contract([(x, "ij")], "ji")) / 2
+    even = x if symmetric(x) else (x + contract([(x, "ij")], "ji")) / 2
+    whole = even if f is t else spectral.spectral(f, even)
     legs = (node.legs[a][0], node.legs[b][0])
     return scale(c, _without(node, (a, b, *on_label), [(whole, legs)]))
 
@@ -267,6 +266,22 @@ def eigenvalue_sum(node: Contraction) -> Expr | None:
             return contract([(e.args[0], "ii")], "")
         if isinstance(e, Operation) and e.row.name == "logm" and node.legs[0] == (0, 0):
             return operation("logdet", e.args[0])
+    return None
+
+
+@rule(Contraction, "singular values", "sum(svdvals(X).^2) = norm2(X)^2, s.*sign0(s) = s")
+def singular_values(node: Contraction) -> Expr | None:
+    pairs = _pairs(node)
+    for a, (e, legs) in enumerate(pairs):
+        base, p, _ = as_power(e)
+        if not (isinstance(base, Operation) and base.row.name == "svdvals" and base.ndim == 1):
+            continue
+        if len(pairs) == 1 and not node.out and p is Number(2):
+            return contract([(power(base.args[0], 2), "ij")], "")
+        for b, (f, other) in enumerate(pairs):
+            sign = isinstance(f, Operation) and f.row.name == "sign0" and f.args[0] is base
+            if sign and other == legs and isinstance(p, Number) and p.value > 0:
+                return _without(node, (b,), [])
     return None
 
 

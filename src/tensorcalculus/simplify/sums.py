@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensorcalculus.expr.combination import add, scale
-from tensorcalculus.expr.contraction import contract, symmetric
+from tensorcalculus.expr.contraction import contract, is_permutation, symmetric
 from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Operation, Scalar
 from tensorcalculus.expr.rebuild import substitute
 from tensorcalculus.simplify.engine import rule
@@ -31,7 +31,7 @@ def common_factor(node: Combination) -> Expr | None:
         operand, classes = signature[0], signature[1]
         rank = _remainder_order(node, classes)
         terms = [node.terms[t] for t, _ in places]
-        if rank > node.ndim and any(len(t.operands) > 2 for t in terms):  # type: ignore[attr-defined]
+        if rank > node.ndim and any(_tensors(t) > 2 for t in terms):
             continue  # the remainders would be products of higher order than the result
         if any(_leaves_inverse(node.terms[t], k) for t, k in places):
             continue  # inv(A)*x is a solve; a sum of inverses times x is not
@@ -88,6 +88,29 @@ def expand(e: Expr) -> Expr:
         for d, u in zip(inner.coefficients, inner.terms, strict=True):
             stack.append((c * d, contract([*pairs_of_t, (u, legs)], t.out, sizes)))
     return add([*terms, *stack])
+
+
+@rule(Combination, "transpose of a sum", "(A+B)' = A'+B' where it stands in a sum")
+def open_transpose(node: Combination) -> Expr | None:
+    """A transposed sum among the terms of a sum is opened, so that its terms meet their like."""
+    changed = False
+    terms: list[tuple[Scalar, Expr]] = []
+    for c, t in zip(node.coefficients, node.terms, strict=True):
+        axes = is_permutation(t) if len(node.terms) > 1 else None
+        inner = t.operands[0] if axes is not None and isinstance(t, Contraction) else None
+        if axes is None or not isinstance(inner, Combination) or len(inner.terms) > 6:
+            terms.append((c, t))
+            continue
+        changed = True
+        places = tuple(range(t.ndim))
+        for d, u in zip(inner.coefficients, inner.terms, strict=True):
+            terms.append((c * d, contract([(u, places)], axes)))
+    return add(terms) if changed else None
+
+
+def _tensors(term: Expr) -> int:
+    """How many operands of a network are not scalars."""
+    return sum(1 for g in term.legs if g) if isinstance(term, Contraction) else 1
 
 
 def _leaves_inverse(term: Expr, k: int) -> bool:

@@ -92,8 +92,7 @@ def _sizes(shape: Shape, items: tuple[Item, ...]) -> Shape:
             result.append(last - first)
         else:
             raise ShapeError(
-                f"a slice with step {step} needs a known length; the axis has length {d}: "
-                "declare it as a number"
+                f"a slice with step {step} needs an axis of known length: declare it as a number"
             )
     return tuple(result)
 
