@@ -114,8 +114,9 @@ class Reader:
             return self.summation()
         if self.next == "(":
             inside = self.text[self.place : self.close(self.place - 1)]
-            # max(a,b) is a number, max(S) an operation on the whole of S.
-            if name in FUNCTIONS and (name not in ("max", "min") or len(split(inside, ",")) > 1):
+            # max(a,b) is a number; max(S) and max(S,axis=-1) are operations on the whole of S.
+            whole = len(split(inside, ",")) == 1 or "axis=" in inside
+            if name in FUNCTIONS and not (name in ("max", "min") and whole):
                 self.advance()
                 args = [self.sum()]
                 while self.next == ",":

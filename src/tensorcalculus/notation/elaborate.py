@@ -66,7 +66,8 @@ class Reading:
         self.declared = declared
         self.unifier = Unifier()
         self.symbols = {s for v in declared.values() for d in v.shape for s in d.symbols()}
-        self.scalars, self.orders = _hints(tree)
+        self.scalars, self.orders, sizes = _hints(tree)
+        self.symbols |= sizes - set(declared)
         self.bound: dict[str, Value] = {}
         self.met: dict[str, Variable] = {}
 
@@ -396,17 +397,25 @@ def _shown(d: Dim) -> str:
     return re.sub(r"\?\w+(:\w+)?", "?", str(resolve(d)))
 
 
-def _hints(tree: syntax.Node) -> tuple[set[str], dict[str, int]]:
+_SIZED = {"eye": 0, "ones": 0, "zeros": 0, "size": 0, "shift": 0, "reshape": 1, "embed": 2}
+"""Functions whose arguments from a position on are sizes."""
+
+
+def _hints(tree: syntax.Node) -> tuple[set[str], dict[str, int], set[str]]:
     """What the formula itself tells of undeclared names.
 
     A name alone in the exponent of ``^`` is a scalar, whatever its letter; an operand of einsum
-    has as many axes as its subscripts say.
+    has as many axes as its subscripts say; what stands for a size in ``eye(n)`` is one elsewhere.
     """
     scalars: set[str] = set()
     orders: dict[str, int] = {}
+    sizes: set[str] = set()
     stack: list[Any] = [tree]
     while stack:
         node = stack.pop()
+        if isinstance(node, syntax.Call) and node.name in _SIZED:
+            for argument in node.args[_SIZED[node.name] :]:
+                sizes.update(syntax.walk_names(argument))
         if isinstance(node, syntax.Power) and node.op == "^":
             if isinstance(node.exponent, syntax.Name):
                 scalars.add(node.exponent.name)
@@ -421,7 +430,7 @@ def _hints(tree: syntax.Node) -> tuple[set[str], dict[str, int]]:
             stack.extend(node)
         elif isinstance(node, (syntax.Node, syntax.Binding)):
             stack.extend(getattr(node, f, ()) for f in type(node).__dataclass_fields__)
-    return scalars, orders
+    return scalars, orders, sizes
 
 
 def _size_names():

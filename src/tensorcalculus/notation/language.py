@@ -269,7 +269,7 @@ def _read_embed(reading: Reading, node: syntax.Call) -> Expr:
         raise ParseError('embed takes a tensor, a slice and sizes, as in embed(g, "0:2", n)')
     shape = tuple(reading.dimension(a) for a in node.args[2:])
     items: list[Any] = []
-    for part in _text(node, 1).split(","):
+    for part in _parts(_text(node, 1)):
         pieces = [_bound(p.strip()) for p in part.split(":")]
         if len(pieces) == 1 and isinstance(pieces[0], int):
             items.append(pieces[0])
@@ -280,6 +280,18 @@ def _read_embed(reading: Reading, node: syntax.Call) -> Expr:
         else:
             raise ParseError(f"{part.strip()!r} is not a position or a slice")
     return operation("embed", reading.value(node.args[0]).expr, params=(tuple(items), shape))
+
+
+def _parts(text: str) -> list[str]:
+    """A text split at its commas, those inside parentheses left alone."""
+    parts, depth = [""], 0
+    for c in text:
+        depth += (c == "(") - (c == ")")
+        if c == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += c
+    return parts
 
 
 def _bound(text: str) -> Any:
@@ -293,7 +305,7 @@ def _read_slice(reading: Reading, node: syntax.Call) -> Expr:
     x = reading.value(node.args[0]).expr
     inner = syntax.Call("embed", (node.args[0], *node.args[1:]), (), start=node.start, end=node.end)
     items: list[Any] = []
-    for part in _text(inner, 1).split(","):
+    for part in _parts(_text(inner, 1)):
         pieces = [_bound(p.strip()) for p in part.split(":")]
         if len(pieces) == 1:
             items.append(pieces[0])

@@ -35,6 +35,8 @@ class Writer:
         self.einsum_only = einsum_only
         self.done: dict[Expr, Form] = {}
         self.variables = {n.name for n in walk(root) if isinstance(n, Variable)}
+        # Symbols that the text shows as sizes elsewhere, so that a bare name is understood.
+        self.sizes = {s for n in walk(root) for d in n.shape for s in d.symbols()}
 
     def form(self, root: Expr) -> Form:
         """The form of ``root``; written from the leaves up, so depth is no limit."""
@@ -64,7 +66,7 @@ class Writer:
         return self.contraction(node)
 
     def size(self, d: Dim) -> Form:
-        if d.symbol is not None and d.symbol not in self.variables:
+        if d.symbol in self.sizes and d.symbol not in self.variables:
             return self.forms.name(d.text, flat=True)
         return self.forms.call("size", order=0, literals=(str(d),), flat=True)
 
@@ -206,14 +208,23 @@ class Writer:
         args = tuple(self.form(a) for a in node.args)
         flat = node.ndim == 0 or symmetric(node)
         name = node.row.name
+        params = node.params
+        if name in ("slice", "embed"):
+            # Leading axes are kept whole; the text spells all of them.
+            lead = len(node.shape) - len(params[1]) if name == "embed" else (
+                node.args[0].ndim - len(params[0])
+            )
+            params = (((0, None, 1),) * lead + params[0], *params[1:])
+            if name == "embed":
+                params = (params[0], node.shape)
         if name == "slice" and any(
             not isinstance(i, int)
             and any(isinstance(b, Dim) and b.value is None for b in i[:2])
-            for i in node.params[0]
+            for i in params[0]
         ):
             from tensorcalculus.expr.operations.structural import spell_items
 
-            spec = f'"{spell_items(node.params[0])}"'
+            spec = f'"{spell_items(params[0])}"'
             return forms.call("slice", *args, order=node.ndim, literals=(spec,))
         if name in ("max", "logsumexp") and node.args[0].ndim > 1:
             return forms.call(name, *args, order=node.ndim, literals=("axis=-1",))
@@ -221,7 +232,7 @@ class Writer:
             return forms.call(name, *args, order=node.ndim, literals=("axis=-1",))
         from tensorcalculus.notation.forms import Applied
 
-        return forms.make(Applied, node.row, args, node.params, order=node.ndim, flat=flat)
+        return forms.make(Applied, node.row, args, params, order=node.ndim, flat=flat)
 
     def reshaped(self, node: Operation) -> Form:
         """A reshape by its own name where it has one: vec, kron, khatrirao, unfold."""
@@ -319,7 +330,9 @@ class Writer:
                 core, scalars, worked = self.reduce(node, tensors, node.out)
                 if worked:
                     return core, scalars, 1
-            if not node.out and len(tensors) == 2 and tensors[0][1] == tensors[1][1]:
+            legs = tensors[0][1] if tensors else ()
+            plain = len(set(legs)) == len(legs)
+            if not node.out and len(tensors) == 2 and tensors[1][1] == legs and plain:
                 first, second = (self.form(e) for e, _ in tensors)
                 return forms.call("frobenius", first, second, order=0, flat=True), [], 1
             if len(node.out) > 2 and len(parts) > 1:
@@ -384,25 +397,22 @@ class Writer:
         labels = {i for _, legs in tensors for i in legs}
         legs_list = [legs for _, legs in tensors]
         args = [self.form(e) for e, _ in tensors]
-        out: list[int] = []
-        fresh = len(node.dims)
-        for i in node.out:
-            if i not in labels:
-                # A label on no operand: the identity where it repeats, ones where it does not.
-                labels.add(i)
-                size = str(node.dims[i])
-                if node.out.count(i) > 1:
-                    args.append(forms.call("eye", order=2, literals=(size,), flat=True))
-                    legs_list.append((i, fresh))
-                    out.append(i)
-                    continue
-                args.append(forms.call("ones", order=1, literals=(size,)))
-                legs_list.append((i,))
-            if i in out and any(fresh in legs and i in legs for legs in legs_list):
-                out.append(fresh)
-                fresh += 1
+        # A label on no operand: the identity where it repeats, ones where it does not.
+        partner: dict[int, int] = {}
+        for i in dict.fromkeys(node.out):
+            if i in labels:
                 continue
-            out.append(i)
+            size = (str(node.dims[i]),)
+            if node.out.count(i) > 1:
+                partner[i] = len(node.dims) + len(partner)
+                args.append(forms.call("eye", order=2, literals=size, flat=True))
+                legs_list.append((i, partner[i]))
+            else:
+                args.append(forms.call("ones", order=1, literals=size))
+                legs_list.append((i,))
+        out: list[int] = []
+        for i in node.out:
+            out.append(partner[i] if i in partner and i in out else i)
         if not args:
             raise NotPrintableError("an empty network has no einsum form")
         names: dict[int, str] = {}
