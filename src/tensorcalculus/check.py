@@ -30,6 +30,9 @@ _NOISE = 1e-3
 """Derivatives below this part of value/argument are judged as if they were that large:
 the derivative of a sum that is constant consists of rounding errors."""
 
+_SHAKE = 1e10
+"""The same for derivatives below this multiple of what rounding of the data does to the value."""
+
 _MOST_DIRECTIONS = 256
 
 
@@ -217,8 +220,10 @@ def _numerical(
     x = point[variable.name]
     argument = max(1.0, float(np.abs(x).max(initial=0.0)))
     base = call(case.function, point, sizes)
-    scale = max(_NOISE * max(size, float(np.abs(base).max(initial=0.0))) / argument, 1e-300)
-    step = _FIRST_DIFFERENCE * max(1e-3, float(np.abs(x).max(initial=0.0))) / 4 ** (attempt % 3)
+    shake = _rounding(case, point, sizes, base)
+    size = max(size, float(np.abs(base).max(initial=0.0)))
+    scale = max(_NOISE * size / argument, _SHAKE * shake / argument, 1e-300)
+    step = _FIRST_DIFFERENCE * (float(np.abs(x).max(initial=0.0)) or 1.0) / 4 ** (attempt % 3)
     columns, doubt = [], 0.0
     for direction in basis(variable, x, _MOST_DIRECTIONS):
 
@@ -237,6 +242,17 @@ def _numerical(
     if unsure or not np.all(np.isfinite(numerical)):
         raise InputError(f"{case.title} is not smooth to the precision asked for")
     return numerical, scale
+
+
+def _rounding(case: _Case, point: dict[str, Any], sizes: dict[str, int], base: np.ndarray) -> float:
+    """How much the value changes when the data do in their last digits."""
+    rng = np.random.default_rng(0)
+    largest = 0.0
+    for _ in range(3):
+        moved = {k: x * (1 + 1e-15 * rng.choice([-1, 1], x.shape)) for k, x in point.items()}
+        change = np.abs(call(case.function, moved, sizes) - base).max(initial=0.0)
+        largest = max(largest, float(change))
+    return largest
 
 
 def _extrapolated(at: Any, step: float) -> tuple[np.ndarray, float]:

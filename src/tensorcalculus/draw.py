@@ -52,6 +52,8 @@ def _fits(nodes: list[Expr], sizes: Mapping[str, int], attempt: int) -> bool:
         lengths = [d.evaluate(sizes) for d in node.shape]
         if min(lengths, default=1) < 1 or (attempt < 3 and np.prod(lengths) > _MANY):
             return False
+        if isinstance(node, Variable) and "orth" in node.properties and lengths[0] < lengths[-1]:
+            return False  # the columns are orthonormal
         if isinstance(node, Operation) and node.row.name == "slice":
             (items,) = node.params
             axes = node.args[0].shape[len(node.args[0].shape) - len(items) :]
@@ -128,7 +130,7 @@ def _draw(
     square = shape[-1] == shape[-2]
     eye = np.eye(shape[-2], shape[-1])
     if "orth" in properties:
-        return _orthogonal(x)
+        return np.linalg.qr(x)[0]
     if "spd" in properties:
         return x @ x.T + shape[0] * eye
     if "diag" in properties:
@@ -148,12 +150,6 @@ def _draw(
         orders = list(permutations(moved))
         x = np.mean([np.transpose(x, fixed + order) for order in orders], axis=0)
     return x
-
-
-def _orthogonal(x: np.ndarray) -> np.ndarray:
-    tall = x if x.shape[0] >= x.shape[1] else x.T
-    q = np.linalg.qr(tall)[0]
-    return q if x.shape[0] >= x.shape[1] else q.T
 
 
 def stays_inside(variable: Variable) -> bool:
@@ -196,9 +192,7 @@ def _symmetric_unit(shape: tuple[int, ...], index: tuple[int, ...]) -> np.ndarra
 
 
 def _tangents(x: np.ndarray) -> list[np.ndarray]:
-    """Directions along the matrices with orthonormal columns (or rows)."""
-    if x.shape[0] < x.shape[1]:
-        return [t.T for t in _tangents(x.T)]
+    """Directions along the matrices with orthonormal columns."""
     n, k = x.shape
     found = []
     for i in range(k):

@@ -115,7 +115,7 @@ class Reader:
         if self.next == "(":
             inside = self.text[self.place : self.close(self.place - 1)]
             # max(a,b) is a number; max(S) and max(S,axis=-1) are operations on the whole of S.
-            whole = len(split(inside, ",")) == 1 or "axis=" in inside
+            whole = len([a for a in split(inside, ",") if not a.startswith("axis=")]) == 1
             if name in FUNCTIONS and not (name in ("max", "min") and whole):
                 self.advance()
                 args = [self.sum()]

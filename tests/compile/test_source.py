@@ -1,0 +1,107 @@
+"""The generated source: types of arrays, broadcast patterns, index tensors of convolutions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+import tensorcalculus as tc
+from tensorcalculus.expr.contraction import contract
+from tensorcalculus.expr.dims import dim
+from tensorcalculus.expr.node import Expr
+from tensorcalculus.expr.operations import operation
+
+RNG = np.random.default_rng(3)
+VALUES = {
+    "X": RNG.standard_normal((4, 3)),
+    "S": RNG.standard_normal((4, 4)),
+    "x": RNG.standard_normal(3),
+    "y": RNG.standard_normal(4),
+}
+SIZES = {"m": 4, "n": 3}
+
+
+def agree(f: Expr) -> None:
+    values = {k: v for k, v in VALUES.items() if k in f.variables}
+    free = {s: SIZES[s] for s in f._program().free_symbols}
+    found, plain = f(**values, **free), reference.evaluate(f, values, SIZES)
+    assert np.shape(found) == plain.shape
+    np.testing.assert_allclose(found, plain, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "(y*ones(n)').^2",
+        "(ones(m)*x').^3+1",
+        "sqrt(exp(y*ones(n)'))",
+        "1./(exp(y*ones(n)')+ones(m)*exp(x'))",
+        "(y*ones(n)')[:, 0]",
+        "diag(y)+eye(m)+y*ones(m)'",
+        "diag(diag(S))*2-eye(m)",
+        "diag(y).^2",
+        "tanh(diag(y))+1",
+        "softmax(y*ones(n)')",
+        "einsum('ij,jk,k->ijk', S, X, x)",
+        "einsum('ii,ij->i', S, X)",
+        "einsum('ij,ij,ij->', X, X, X)",
+        "max(y*ones(n)', axis=1)",
+        "kron(X, S)",
+        "cumsum(ones(m)*x')",
+    ],
+)
+def test_patterns(formula: str) -> None:
+    f = tc.parse(formula.replace("'ij,jk,k->ijk'", '"ij,jk,k->ijk"')
+                 .replace("'ii,ij->i'", '"ii,ij->i"').replace("'ij,ij,ij->'", '"ij,ij,ij->"'),
+                 X="m n", S="m m", x="n", y="m")  # fmt: skip
+    agree(f)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("formula", ["diag(y)+eye(m)", "S*diag(y)", "diag(y)+S", "diag(S[0])"])
+def test_the_type_of_the_arrays_is_kept(formula: str, dtype: type) -> None:
+    f = tc.parse(formula, S="m m", y="m")
+    values = {k: VALUES[k].astype(dtype) for k in f.variables}
+    if dtype is np.complex128:
+        values = {k: v * (1 + 2j) for k, v in values.items()}
+    found = f(**values)
+    assert found.dtype == dtype
+    plain = f(**{k: v.astype(np.complex128) for k, v in values.items()})
+    np.testing.assert_allclose(found, plain, rtol=1e-5)
+
+
+def shifts(*places: str) -> list:
+    return [(operation("shift", params=(dim("m"), dim("n"))), legs) for legs in places]
+
+
+@pytest.mark.parametrize(
+    ("factors", "out", "places"),
+    [
+        ([("y", "i")], "oj", ["ioj"]),
+        ([("y", "i"), ("x", "j")], "o", ["ioj"]),
+        ([("x", "j")], "i", ["ioj"]),
+        ([("x", "j")], "io", ["ioj"]),
+        ([], "i", ["ioj"]),
+        ([("x", "j"), ("x", "k")], "il", ["ioj", "lok"]),
+        ([("x", "j"), ("x", "k")], "o", ["ioj", "ipk"]),
+        ([("y", "i"), ("x", "j")], "p", ["ioj", "ipj"]),
+        ([("y", "i"), ("x", "j")], "i", ["ioj", "ipj"]),
+        ([("x", "j")], "ii", ["ioj"]),
+        ([("y", "i"), ("y", "i")], "o", ["ioj"]),
+    ],
+)
+def test_index_tensors_of_convolutions(factors: list, out: str, places: list[str]) -> None:
+    x, y = tc.variables(x="n", y="m")
+    named = [({"x": x, "y": y}[name], legs) for name, legs in factors]
+    agree(contract([*named, *shifts(*places)], out))
+
+
+def test_a_valid_convolution_may_be_empty() -> None:
+    f = tc.parse("conv(x,k)", x="n+1", k="2")
+    assert f(x=np.ones(1), k=np.ones(2)).shape == (0,)
+
+
+def test_a_size_of_zero_is_not_divided_by() -> None:
+    f = tc.parse("sin(1/sum(ones(n)))*x", x="n")
+    with pytest.raises(tc.InputError, match="size that is 0"):
+        f(x=np.zeros(0))
