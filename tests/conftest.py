@@ -1,6 +1,10 @@
 """Settings of the whole test suite: hypothesis profiles and the `shared_path` fixture."""
 
 import os
+
+# Two workers with two BLAS threads each would slow small matrix products down twentyfold.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable
 from pathlib import Path
 

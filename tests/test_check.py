@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 import tensorcalculus as tc
 from tensorcalculus.check import COMPLEX_STEP, DIFFERENCES, CheckReport
 from tensorcalculus.draw import basis, draw_values

@@ -1,4 +1,4 @@
-"""Derivatives of tensor expressions and tensor networks, as formulas that read well and run fast."""
+"""Derivatives of tensor expressions and networks, as formulas that read well and run fast."""
 
 from __future__ import annotations
 

@@ -144,7 +144,9 @@ class Face:
             memo["program"] = Program([self._expr])
         return memo["program"]
 
-    def check(self, *wrt: str | Variable, order: int = 1, seed: int = 0, **options: Any) -> CheckReport:
+    def check(
+        self, *wrt: str | Variable, order: int = 1, seed: int = 0, **options: Any
+    ) -> CheckReport:
         """Compare derivatives with complex or finite differences on random data.
 
         ``f.check("w", order=2)`` checks gradient and Hessian; the report holds the largest relative

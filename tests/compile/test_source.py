@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
+
 import tensorcalculus as tc
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.dims import dim

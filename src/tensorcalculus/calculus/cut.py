@@ -18,9 +18,9 @@ def narrowest(root: Expr, target: Expr) -> Expr | None:
     best: Expr | None = None
     while open_nodes:
         node = max(open_nodes, key=position.__getitem__)
-        if len(open_nodes) == 1 and node is not root and node is not target:
-            if best is None or node.ndim < best.ndim:
-                best = node
+        inside = len(open_nodes) == 1 and node is not root and node is not target
+        if inside and (best is None or node.ndim < best.ndim):
+            best = node
         open_nodes.remove(node)
         if node is not target:
             open_nodes.update(c for c in node.children if c in marked)

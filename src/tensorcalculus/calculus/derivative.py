@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from tensorcalculus.calculus.sweep import forward, identity_seed, reverse
 from tensorcalculus.errors import ShapeError, UnknownNameError, nearest
-from tensorcalculus.expr.context import remember, remembered
 from tensorcalculus.expr.combination import scale, split_scale
+from tensorcalculus.expr.context import remember, remembered
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.dims import show_shape, unify
 from tensorcalculus.expr.node import Expr, Operation, Variable, variables_of

@@ -65,10 +65,10 @@ class Emitter(OperationSource):
     def source(self) -> str:
         """The text of the function."""
         for node in walk(*self.roots):
-            if self.uses.get(node, 0) > 1 and not isinstance(node, (Variable, Number, Size)):
-                # Index tensors and inverses may never be needed as arrays.
-                if not (isinstance(node, Operation) and node.row.name in ("shift", "inv")):
-                    self.emit(node)
+            # Index tensors and inverses may never be needed as arrays.
+            lazy = isinstance(node, Operation) and node.row.name in ("shift", "inv")
+            if self.uses.get(node, 0) > 1 and not lazy:
+                self.emit(node)
         results = []
         for root in self.roots:
             piece = self.emit(root)
@@ -186,7 +186,7 @@ class Emitter(OperationSource):
         return Piece(target, tuple(range(node.ndim)))
 
     def power(self, node: Map, args: list[Piece]) -> Piece | None:
-        base, exponent = args
+        base, _ = args
         p = node.args[1].value if isinstance(node.args[1], Number) else None
         if node.function.name == "pow0" or p is None:
             return None

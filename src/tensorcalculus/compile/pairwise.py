@@ -66,7 +66,7 @@ def expanded(piece: Piece, legs: tuple[int, ...]) -> Piece:
 def pair(
     a: Piece, b: Piece, keep: set[int], wanted: tuple[int, ...], dims: Mapping[int, str]
 ) -> Piece:
-    """Contract two pieces over the labels not in ``keep``; axes as near to ``wanted`` as is free."""
+    """Contract two pieces over the labels not in ``keep``; axes near to ``wanted`` where free."""
     shared = [i for i in a.legs if i in b.legs]
     batch = tuple(i for i in shared if i in keep)
     summed = tuple(i for i in shared if i not in keep)

@@ -35,7 +35,9 @@ def bind_arrays(
         shapes = ", ".join(f"{n} {show_shape(variables[n].shape)}" for n in missing)
         raise InputError(f"no value is given for {shapes}")
     arrays = [as_array(name, values[name], variables[name]) for name in variables]
-    return arrays, solve_sizes(variables, {n: a.shape for n, a in zip(variables, arrays, strict=True)})
+    return arrays, solve_sizes(
+        variables, {n: a.shape for n, a in zip(variables, arrays, strict=True)}
+    )
 
 
 def as_array(name: str, value: Any, variable: Variable) -> np.ndarray:

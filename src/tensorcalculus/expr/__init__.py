@@ -1,1 +1,1 @@
-"""What an expression is: interned nodes, dimensions, and the two tables of functions and operations."""
+"""What an expression is: interned nodes, dimensions, tables of functions and operations."""

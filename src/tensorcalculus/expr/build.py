@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from tensorcalculus.errors import ShapeError
+from tensorcalculus.expr import operations
 from tensorcalculus.expr.combination import add, scale, zeros
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.dims import Dim, DimLike, dim, show_shape, unify
 from tensorcalculus.expr.maps import apply, fill, power
 from tensorcalculus.expr.node import Expr, Number, Scalar, Shape, Size
-from tensorcalculus.expr import operations
 from tensorcalculus.expr.operations import operation
 from tensorcalculus.expr.operations.reductions import over_last_axis
 from tensorcalculus.expr.operations.structural import reshape
@@ -174,9 +174,7 @@ def mean(a: Expr, axis: int | Sequence[int] | None = None) -> Expr:
     result = total(a, axis)
     for k in sorted(_axes(a, axis)):
         d = a.shape[k]
-        result = (
-            scale(Fraction(1, d.value), result) if d.value else over(result, Size(d))
-        )
+        result = scale(Fraction(1, d.value), result) if d.value else over(result, Size(d))
     return result
 
 
@@ -216,9 +214,7 @@ def outer(*factors: Expr) -> Expr:
 
 def inner(a: Expr, b: Expr) -> Expr:
     """The Frobenius product ``A:B``, the sum of products of entries."""
-    if a.ndim != b.ndim or any(
-        unify(p, q) is None for p, q in zip(a.shape, b.shape, strict=True)
-    ):
+    if a.ndim != b.ndim or any(unify(p, q) is None for p, q in zip(a.shape, b.shape, strict=True)):
         raise ShapeError(
             f"the Frobenius product A:B joins tensors of one shape; given are "
             f"{show_shape(a.shape)} and {show_shape(b.shape)}"

@@ -21,9 +21,7 @@ def zeros(shape: Shape) -> Expr:
 
 
 def is_zero(e: Expr) -> bool:
-    return (isinstance(e, Combination) and not e.terms) or (
-        isinstance(e, Number) and e.value == 0
-    )
+    return (isinstance(e, Combination) and not e.terms) or (isinstance(e, Number) and e.value == 0)
 
 
 def split_scale(e: Expr) -> tuple[Scalar, Expr]:

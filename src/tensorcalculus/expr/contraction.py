@@ -8,6 +8,7 @@ and operands and labels get a canonical order.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tensorcalculus.errors import ShapeError
@@ -144,9 +145,7 @@ class _Builder:
                 inner = [self.label(d) for d in e.dims]
                 for mine, theirs in zip(e.out, legs, strict=True):
                     self.join(theirs, inner[mine])
-                for operand, places in zip(
-                    reversed(e.operands), reversed(e.legs), strict=True
-                ):
+                for operand, places in zip(reversed(e.operands), reversed(e.legs), strict=True):
                     stack.append((operand, tuple(inner[p] for p in places)))
             else:
                 done.append((e, legs))
@@ -254,7 +253,7 @@ def _canonical(
     """Operands sorted, labels numbered by ``out`` first and then by the sorted operands."""
     factors = sorted(factors, key=lambda f: f[0].order_key)
     flexible = [len(legs) > 1 and symmetric(e) for e, legs in factors]
-    repeated = any(a[0] is b[0] for a, b in zip(factors, factors[1:], strict=False))
+    repeated = any(a[0] is b[0] for a, b in pairwise(factors))
     color: dict[int, int] = {}
     if repeated or any(flexible):
         factors, flexible, color = _refine(factors, flexible, out)
@@ -275,9 +274,7 @@ def _canonical(
                 zip(factors, flexible, strict=True),
                 key=lambda f: (
                     f[0][0].order_key,
-                    sorted(numbers[i] for i in f[0][1])
-                    if f[1]
-                    else [numbers[i] for i in f[0][1]],
+                    sorted(numbers[i] for i in f[0][1]) if f[1] else [numbers[i] for i in f[0][1]],
                 ),
             )
             factors, flexible = [f for f, _ in ranked], [free for _, free in ranked]

@@ -1,4 +1,4 @@
-"""Dimensions: integers, symbols such as ``n``, and polynomials of them such as ``n*k`` or ``n-k+1``.
+"""Dimensions: integers, symbols such as ``n``, and polynomials of them such as ``n-k+1``.
 
 A dimension is a polynomial with integer coefficients over atoms; an atom is a symbol or the
 minimum of two dimensions (thin factorisations).  Dimensions are interned, so equality is identity.
@@ -14,7 +14,7 @@ from typing import Union
 
 from tensorcalculus.errors import ShapeError
 
-Atom = Union[str, tuple[str, "Dim", "Dim"]]
+Atom = str | tuple[str, "Dim", "Dim"]
 DimLike = Union["Dim", int, str]
 
 MAX_DIM = 2**36

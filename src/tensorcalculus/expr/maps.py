@@ -144,13 +144,15 @@ def _number_power(base: Expr, p: Scalar) -> Expr | None:
     if isinstance(base, Contraction):
         pointwise = all(legs in ((), base.legs[-1]) for legs in base.legs)
         plain = set(base.legs[-1]) <= set(base.out) if base.legs else True
-        if pointwise and plain and len(set(base.legs[-1] if base.legs else ())) == len(
-            base.legs[-1] if base.legs else ()
+        if (
+            pointwise
+            and plain
+            and len(set(base.legs[-1] if base.legs else ()))
+            == len(base.legs[-1] if base.legs else ())
         ):
             if isinstance(p, int):
                 factors = [
-                    (power(e, p), legs)
-                    for e, legs in zip(base.operands, base.legs, strict=True)
+                    (power(e, p), legs) for e, legs in zip(base.operands, base.legs, strict=True)
                 ]
                 return contract(factors, base.out, dict(enumerate(base.dims)))
             # A root spreads over factors that cannot be negative.
@@ -214,13 +216,17 @@ def vanishes_quadratically(e: Expr) -> bool:
     At such a zero the derivative of a root of ``e`` is taken as 0, the subgradient of least norm.
     """
     if isinstance(e, Combination):
-        return bool(e.terms) and all(c > 0 for c in e.coefficients) and all(
-            vanishes_quadratically(t) for t in e.terms
+        return (
+            bool(e.terms)
+            and all(c > 0 for c in e.coefficients)
+            and all(vanishes_quadratically(t) for t in e.terms)
         )
     if isinstance(e, Contraction):
-        return bool(e.operands) and all(
-            vanishes_quadratically(o) or is_nonnegative(o) for o in e.operands
-        ) and any(vanishes_quadratically(o) for o in e.operands)
+        return (
+            bool(e.operands)
+            and all(vanishes_quadratically(o) or is_nonnegative(o) for o in e.operands)
+            and any(vanishes_quadratically(o) for o in e.operands)
+        )
     if isinstance(e, Map) and e.function.name == "pow":
         base, p = e.args
         even = isinstance(p, Number) and isinstance(p.value, int) and p.value > 0 == p.value % 2
@@ -229,7 +235,7 @@ def vanishes_quadratically(e: Expr) -> bool:
 
 
 def derivative(e: Map, k: int) -> Expr | None:
-    """The partial derivative of a map by its argument ``k``, entry by entry; None if none exists."""
+    """The partial derivative of a map by argument ``k``, entry by entry; None if none exists."""
     rule = e.function.derivatives[k]
     if rule is None:
         return None

@@ -13,8 +13,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.arithmetic import Arithmetic
+from tensorcalculus.expr.dims import Dim
 from tensorcalculus.face import Face
 
 if TYPE_CHECKING:
@@ -171,9 +171,7 @@ class Combination(Expr):
     ) -> Combination:
         identity = (5, *(hash(c) for c in coefficients), *(d.digest for d in shape))
         key = (cls, coefficients, tuple(map(type, coefficients)), terms, shape)
-        return _intern(
-            cls, key, shape, identity, {"coefficients": coefficients, "terms": terms}
-        )
+        return _intern(cls, key, shape, identity, {"coefficients": coefficients, "terms": terms})
 
     @property
     def children(self) -> tuple[Expr, ...]:
@@ -245,7 +243,7 @@ def exact(value: Any) -> Scalar:
 
 
 def walk(*roots: Expr) -> Iterator[Expr]:
-    """Every node below ``roots`` once, children before parents (iterative: deep graphs are fine)."""
+    """Every node below ``roots`` once, children first (iterative: deep graphs are fine)."""
     seen: set[Expr] = set()
     stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(roots)]
     while stack:

@@ -76,9 +76,9 @@ class Reading:
             for _ in range(20):
                 known = len(self.unifier.bindings)
                 result = self.once()
-                if len(self.unifier.bindings) == known:
-                    if not self.name_unknown(result):
-                        return result
+                settled = len(self.unifier.bindings) == known
+                if settled and not self.name_unknown(result):
+                    return result
             raise ParseError("the dimensions of this formula do not settle; declare them")
 
     def once(self) -> Expr:
@@ -187,9 +187,7 @@ class Reading:
         """Whether two operands have one shape (and one direction, for vectors)."""
         if a.expr.ndim != b.expr.ndim or a.row != b.row:
             return False
-        return all(
-            unify(p, q) is not None for p, q in zip(a.expr.shape, b.expr.shape, strict=True)
-        )
+        return all(unify(p, q) is not None for p, q in zip(a.expr.shape, b.expr.shape, strict=True))
 
     def read_product(self, node: syntax.Product) -> Value:
         (_, first), *rest = node.factors

@@ -75,9 +75,7 @@ def _tucker(writer: Writer, node: Contraction, tensors: Tensors) -> Form | None:
     target = dict(order)
     if len(factors) != d or tuple(target.get(i) for i in core_legs) != node.out:
         return None
-    return writer.forms.call(
-        "tucker", writer.form(core), *(factors[i] for i in core_legs), order=d
-    )
+    return writer.forms.call("tucker", writer.form(core), *(factors[i] for i in core_legs), order=d)
 
 
 def _train(writer: Writer, node: Contraction, tensors: Tensors) -> Form | None:
@@ -189,9 +187,7 @@ def _tucker_factor(writer: Writer, node: Contraction, tensors: Tensors) -> Form 
 def _convolution(writer: Writer, node: Contraction, tensors: Tensors) -> Form | None:
     """``conv(x,k)``; the gradient by the kernel is one as well, with the cotangent for kernel."""
     shifts = [g for e, g in tensors if isinstance(e, Operation) and e.row.name == "shift"]
-    rest = [
-        (e, g) for e, g in tensors if not (isinstance(e, Operation) and e.row.name == "shift")
-    ]
+    rest = [(e, g) for e, g in tensors if not (isinstance(e, Operation) and e.row.name == "shift")]
     if not 1 <= len(shifts) <= 3 or len(rest) != 2:
         return None
     for (x, data), (k, kernel) in (rest, rest[::-1]):

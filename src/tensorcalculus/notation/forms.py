@@ -109,7 +109,7 @@ class MatrixPower(Form):
     """A square matrix times itself."""
 
     base: Form
-    exponent: Form
+    exponent: Num
 
     @property
     def parts(self) -> tuple[Form, ...]:
@@ -154,6 +154,10 @@ class Applied(Form):
     @property
     def parts(self) -> tuple[Form, ...]:
         return self.args
+
+
+def _base_and_power(f: Form) -> tuple[Form, Scalar]:
+    return (f.base, f.exponent.value) if isinstance(f, MatrixPower) else (f, 1)
 
 
 def simplicity(f: Form) -> int:
@@ -253,10 +257,9 @@ class Forms:
         """Equal square matrices side by side as a power: ``X'*X'`` is ``X'^2``."""
         result: list[Form] = []
         for f in factors:
-            base, p = (f.base, f.exponent.value) if isinstance(f, MatrixPower) else (f, 1)  # type: ignore[union-attr]
-            last = result[-1] if result else None
-            if last is not None and base.order == 2:
-                old, q = (last.base, last.exponent.value) if isinstance(last, MatrixPower) else (last, 1)  # type: ignore[union-attr]
+            base, p = _base_and_power(f)
+            if result and base.order == 2:
+                old, q = _base_and_power(result[-1])
                 if old is base:
                     power = self.num(p + q)
                     result[-1] = self.make(MatrixPower, base, power, order=2, flat=base.flat)

@@ -134,20 +134,37 @@ _word("tucker", "G, A, ...", "Tucker tensor with core G", build.tucker)
 _word("tt", "A, B, ...", "tensor train of cores", build.tt)
 _word("conv", "x, k", "valid convolution of layers, 1 to 3 axes, channels first", build.conv)
 _word("solve", "A, b", "inv(A)*b", lambda a, b: build.matmul(operation("inv", a), b))
-_word(
-    "log_softmax", "x", "x-logsumexp(x) along the last axis", build.log_softmax, pointwise=True
-)
+_word("log_softmax", "x", "x-logsumexp(x) along the last axis", build.log_softmax, pointwise=True)
 _word("transpose", "T", "all axes reversed", build.transpose)
-_word("softmax", "x", "softmax along the last axis", lambda a: operation("softmax", a), pointwise=True)
-_word("cumsum", "x", "running sum along the last axis", lambda a: operation("cumsum", a, params=(0,)),
+_word(
+    "softmax", "x", "softmax along the last axis", lambda a: operation("softmax", a), pointwise=True
+)
+_word("cumsum", "x", "running sum, last axis", lambda a: operation("cumsum", a, params=(0,)),
       pointwise=True)  # fmt: skip
 _word("revcumsum", "x", "running sum from the end", lambda a: operation("cumsum", a, params=(1,)),
       pointwise=True)  # fmt: skip
 
-for _name in (
-    "inv det logdet pinv chol expm logm sqrtm cofactor eigvalsh eigh_V svdvals svd_U svd_V qr_Q "
-    "qr_R reciprocal0 sign0 argmax_share"
-).split():
+for _name in [
+    "inv",
+    "det",
+    "logdet",
+    "pinv",
+    "chol",
+    "expm",
+    "logm",
+    "sqrtm",
+    "cofactor",
+    "eigvalsh",
+    "eigh_V",
+    "svdvals",
+    "svd_U",
+    "svd_V",
+    "qr_Q",
+    "qr_R",
+    "reciprocal0",
+    "sign0",
+    "argmax_share",
+]:
     _row = OPERATIONS[_name]
     _word(_name, "A", _row.domain, lambda a, name=_name: operation(name, a))
 _word("degenerate_check", "g, d", OPERATIONS["degenerate_check"].domain,
@@ -328,7 +345,7 @@ def _read_spectral(reading: Reading, node: syntax.Call) -> Expr:
 
 def _read_divided(reading: Reading, node: syntax.Call) -> Expr:
     if len(node.args) != 3:
-        raise ParseError('divided_difference takes a function of t, a vector and an order')
+        raise ParseError("divided_difference takes a function of t, a vector and an order")
     params = (_function_of_t(reading, node), _literal(node.args[2], "the order"))
     return operation("divided_difference", reading.value(node.args[1]).expr, params=params)
 

@@ -111,9 +111,10 @@ class Writer:
         """The form of x, where ``e`` is the sum of all squares of x."""
         if isinstance(e, Contraction) and not e.out and len(e.operands) == 1:
             (inner,) = e.operands
-            if len(set(e.legs[0])) == len(e.legs[0]) and isinstance(inner, Map):
-                if inner.function.name == "pow" and inner.args[1] is Number(2):
-                    return self.form(inner.args[0])
+            square = isinstance(inner, Map) and inner.function.name == "pow"
+            plain = len(set(e.legs[0])) == len(e.legs[0])
+            if plain and square and inner.args[1] is Number(2):  # type: ignore[attr-defined]
+                return self.form(inner.args[0])  # type: ignore[attr-defined]
         return None
 
     def combination(self, node: Combination) -> Form:
@@ -125,9 +126,11 @@ class Writer:
         if len(node.terms) == 1:
             return self.scaled(node.coefficients[0], self.form(node.terms[0]))
         folded = self.log_softmax(node)
-        pairs = folded if folded is not None else [
-            (c, t, None) for c, t in zip(node.coefficients, node.terms, strict=True)
-        ]
+        pairs = (
+            folded
+            if folded is not None
+            else [(c, t, None) for c, t in zip(node.coefficients, node.terms, strict=True)]
+        )
         if len(pairs) == 1 and pairs[0][0] == 1 and pairs[0][2] is not None:
             return pairs[0][2]
         whole = any(f is not None or not _is_fill(t) for _, t, f in pairs)
@@ -144,9 +147,7 @@ class Writer:
             coefficients.append(c * scale)
             terms.append(f)
         flat = node.ndim == 0 or symmetric(node)
-        return forms.make(
-            _sum(), tuple(coefficients), tuple(terms), order=node.ndim, flat=flat
-        )
+        return forms.make(_sum(), tuple(coefficients), tuple(terms), order=node.ndim, flat=flat)
 
     def log_softmax(self, node: Combination) -> list | None:
         """``x - logsumexp(x)`` along the last axis, written as one function."""
@@ -211,15 +212,16 @@ class Writer:
         params = node.params
         if name in ("slice", "embed"):
             # Leading axes are kept whole; the text spells all of them.
-            lead = len(node.shape) - len(params[1]) if name == "embed" else (
-                node.args[0].ndim - len(params[0])
+            lead = (
+                len(node.shape) - len(params[1])
+                if name == "embed"
+                else (node.args[0].ndim - len(params[0]))
             )
             params = (((0, None, 1),) * lead + params[0], *params[1:])
             if name == "embed":
                 params = (params[0], node.shape)
         if name == "slice" and any(
-            not isinstance(i, int)
-            and any(isinstance(b, Dim) and b.value is None for b in i[:2])
+            not isinstance(i, int) and any(isinstance(b, Dim) and b.value is None for b in i[:2])
             for i in params[0]
         ):
             from tensorcalculus.expr.operations.structural import spell_items
@@ -387,9 +389,7 @@ class Writer:
             return forms.call("reshape", product, order=4, literals=sizes)
         names = "".join(LETTERS[:n])
         spec = ",".join("".join(names[p] for p in places) for _, places in written)
-        return forms.call(
-            "einsum", *(f for f, _ in written), order=n, leading=f"{spec}->{names}"
-        )
+        return forms.call("einsum", *(f for f, _ in written), order=n, leading=f"{spec}->{names}")
 
     def einsum(self, node: Contraction, tensors: list) -> Form:
         """The network spelled with subscripts; copy tensors as eye and ones."""
@@ -419,7 +419,9 @@ class Writer:
         for i in (*out, *(j for legs in legs_list for j in legs)):
             if i not in names:
                 if len(names) >= len(LETTERS):
-                    raise NotPrintableError("a network with more than 52 indices has no einsum form")
+                    raise NotPrintableError(
+                        "a network with more than 52 indices has no einsum form"
+                    )
                 names[i] = LETTERS[len(names)]
         inputs = ",".join("".join(names[i] for i in legs) for legs in legs_list)
         spec = f"{inputs}->{''.join(names[i] for i in out)}"

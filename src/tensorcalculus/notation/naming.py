@@ -64,7 +64,12 @@ def repeated(
             clauses.append((f"({','.join(told)})", Call(family, (arg,), order=2)))
         if group is not None:
             continue
-        if isinstance(form, (Name, Num, Transposed)) or not form.parts or form is root or uses.get(id(form), 0) < 2:
+        if (
+            isinstance(form, (Name, Num, Transposed))
+            or not form.parts
+            or form is root
+            or uses.get(id(form), 0) < 2
+        ):
             continue
         if len(spell(form, names)) >= SHORTEST:
             name = _fresh(form, used)

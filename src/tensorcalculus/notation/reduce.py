@@ -219,11 +219,8 @@ class Reduction:
                 continue
             m = matrices[0]
             d = self.forms.call("diag", v.form, order=2, flat=True)
-            if m.legs[0] == i:
-                product = self.forms.chain(d, m.form)
-            else:
-                product = self.forms.chain(m.form, d)
-            return self.replace([v, m], Piece(product, m.legs))
+            pair = (d, m.form) if m.legs[0] == i else (m.form, d)
+            return self.replace([v, m], Piece(self.forms.chain(*pair), m.legs))
         return False
 
     def assemble(self) -> tuple[Form | None, bool]:

@@ -188,7 +188,9 @@ def number(c: Scalar) -> str:
     if c.denominator == 1:
         return str(c.numerator)
     decimal = _decimal(c)
-    if decimal is not None and len(decimal) <= 6 or decimal is not None and c.denominator > 1000:
+    if (decimal is not None and len(decimal) <= 6) or (
+        decimal is not None and c.denominator > 1000
+    ):
         return decimal
     return f"{c.numerator}/{c.denominator}"
 

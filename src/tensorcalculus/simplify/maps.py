@@ -24,11 +24,7 @@ def one_plus(e: Expr) -> Expr | None:
         for c, t in zip(e.coefficients, e.terms, strict=True):
             if c == 1 and is_ones(t):
                 return add(
-                    [
-                        (d, u)
-                        for d, u in zip(e.coefficients, e.terms, strict=True)
-                        if u is not t
-                    ]
+                    [(d, u) for d, u in zip(e.coefficients, e.terms, strict=True) if u is not t]
                 )
     return None
 
@@ -184,4 +180,3 @@ def root_of_exp(node: Map) -> Expr | None:
             names = tuple(range(inner.ndim))
             return apply("exp", contract([(p, ()), (inner, names)], names))
     return None
-

@@ -235,6 +235,9 @@ def named_spectral(node: Operation) -> Expr | None:
     if node.row.name != "spectral" or node.ndim != 2:
         return None
     a, f = node.args[0], node.params[0]
+    if not symmetric(a):
+        # The operation takes the symmetric part; the words below would not.
+        return Operation(node.row, ((a + swap(a)) / 2,), node.params)
     if isinstance(f, Map) and isinstance(f.args[0], Variable):
         if f.function.name in ("exp", "log"):
             return operation(f"{f.function.name}m", a)

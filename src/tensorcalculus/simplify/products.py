@@ -143,7 +143,7 @@ def orthonormal(node: Contraction) -> Expr | None:
 
 
 def _orthonormal(e: Expr) -> str:
-    """"columns", "square" or nothing."""
+    """ "columns", "square" or nothing."""
     if e.ndim != 2:
         return ""
     if isinstance(e, Operation) and e.row.name in ("eigh_V", "svd_U", "svd_V", "qr_Q"):
@@ -177,9 +177,7 @@ def recompose(node: Contraction) -> Expr | None:
 def _spectral(node: Contraction, a: int, x: Expr) -> Expr | None:
     v = node.operands[a]
     label = node.legs[a][1]
-    partners = [
-        b for b, (e, g) in enumerate(_pairs(node)) if b != a and e is v and g[1] == label
-    ]
+    partners = [b for b, (e, g) in enumerate(_pairs(node)) if b != a and e is v and g[1] == label]
     if len(partners) != 1 or label in node.out:
         return None
     (b,) = partners
@@ -272,7 +270,7 @@ def eigenvalue_sum(node: Contraction) -> Expr | None:
 @rule(Contraction, "singular values", "sum(svdvals(X).^2) = norm2(X)^2, s.*sign0(s) = s")
 def singular_values(node: Contraction) -> Expr | None:
     pairs = _pairs(node)
-    for a, (e, legs) in enumerate(pairs):
+    for e, legs in pairs:
         base, p, _ = as_power(e)
         if not (isinstance(base, Operation) and base.row.name == "svdvals" and base.ndim == 1):
             continue
@@ -293,7 +291,9 @@ def fold_softmax(node: Contraction) -> Expr | None:
             continue
         for b, (f, other) in enumerate(pairs):
             base, p, _ = as_power(f)
-            if f is base or not (isinstance(p, Number) and isinstance(p.value, int) and p.value < 0):
+            if f is base or not (
+                isinstance(p, Number) and isinstance(p.value, int) and p.value < 0
+            ):
                 continue
             u = exp_sum(base)
             if u is None or u is not e.args[0] or other not in (legs[:-1],):
@@ -378,9 +378,9 @@ def absolute_times_sign(node: Contraction) -> Expr | None:
     for a, (e, legs) in enumerate(pairs):
         if isinstance(e, Map) and e.function.name == "sign":
             for b, (f, other) in enumerate(pairs):
-                if other == legs and isinstance(f, Map) and f.function.name == "abs":
-                    if f.args[0] is e.args[0]:
-                        return _without(node, (a, b), [(e.args[0], legs)])
+                size = isinstance(f, Map) and f.function.name == "abs" and other == legs
+                if size and f.args[0] is e.args[0]:  # type: ignore[attr-defined]
+                    return _without(node, (a, b), [(e.args[0], legs)])
     return None
 
 

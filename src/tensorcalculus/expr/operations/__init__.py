@@ -3,4 +3,12 @@
 from tensorcalculus.expr.operations import dense, reductions, spectral, structural
 from tensorcalculus.expr.operations.row import OPERATIONS, OperationRow, operation
 
-__all__ = ["OPERATIONS", "OperationRow", "dense", "operation", "reductions", "spectral", "structural"]
+__all__ = [
+    "OPERATIONS",
+    "OperationRow",
+    "dense",
+    "operation",
+    "reductions",
+    "spectral",
+    "structural",
+]

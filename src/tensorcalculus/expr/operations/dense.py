@@ -132,13 +132,7 @@ def _pinv_differential(p: Operation, tangents) -> Expr:
     pt, dat = transpose(p), transpose(da)
     left = product(p, pt, dat)
     right = product(dat, pt, p)
-    return (
-        -product(p, da, p)
-        + left
-        - product(left, a, p)
-        + right
-        - product(p, product(a, right))
-    )
+    return -product(p, da, p) + left - product(left, a, p) + right - product(p, product(a, right))
 
 
 register(
@@ -192,7 +186,7 @@ def _matrix_function_differential(y: Operation, tangents) -> Expr:
 for _name, _domain, _sample, _symbol in (
     ("expm", "a square matrix", "small", r"e^{{{}}}"),
     ("logm", "a square matrix without eigenvalues on the closed negative axis", "spd",
-     r"\log({})"),
+     r"\operatorname{{logm}}({})"),
     ("sqrtm", "a square matrix without eigenvalues on the closed negative axis", "spd",
      "{}^{{1/2}}"),
 ):  # fmt: skip
@@ -261,7 +255,7 @@ register(
     OperationRow(
         "frechet",
         _frechet_shape,
-        'spectral_kernels.frechet({p0!r}, {0}, {1})',
+        "spectral_kernels.frechet({p0!r}, {0}, {1})",
         "the derivative of expm, logm or sqrtm at A in direction E",
         "Al-Mohy and Higham (2009), eq. 2.1; Higham (2008), eq. 3.16",
         r"L({})",

@@ -94,7 +94,7 @@ def _gap_shape(args: tuple[Expr, ...], params: tuple) -> Shape:
 
 def _gap_differential(node: Operation, tangents) -> Expr:
     # F.*M with F_ij = 1/(d_j - d_i): dF = -F.^2 .* (dd_j - dd_i)
-    m, d = node.args
+    _, d = node.args
     dd = tangents[1]
     ones = contract([], ("i",), {"i": d.shape[-1]})
     spread = batched("i,j->ij", ones, dd) - batched("i,j->ij", dd, ones)
@@ -163,33 +163,32 @@ def _svdvals_differential(node: Operation, tangents) -> Expr:
     return operation("degenerate_check", batched("a,a->a", operation("sign0", s), inside), s)
 
 
-def _svd_sides(node: Operation, da: Expr) -> tuple[Expr, Expr, Expr, Expr, Expr]:
+def _svd_turn(node: Operation, da: Expr, spec: str) -> tuple[Expr, Expr, Expr, Expr]:
+    """U, s, V and the rotation ``F o (M + M')``; ``spec`` scales columns or rows of dP by s."""
     u, s, v = svd(node.args[0])
-    inside = product(transpose(u), da, v)
-    rows, columns = batched("ij,j->ij", inside, s), batched("i,ij->ij", s, inside)
-    return u, s, v, rows, columns
+    scaled = batched(spec, product(transpose(u), da, v), s)
+    turn = operation("gap_multiply", scaled + transpose(scaled), s**2, params=(0,))
+    return u, s, v, turn
 
 
 def _svd_u_differential(node: Operation, tangents) -> Expr:
     # dU = U (F o (dP S + S dP')) + (I - U U') dX V inv(S), F_ij = 1/(s_j^2 - s_i^2)
     da = tangents[0]
-    u, s, v, rows, columns = _svd_sides(node, da)
-    turned = operation("gap_multiply", rows + transpose(rows), s**2, params=(0,))
+    u, s, v, turned = _svd_turn(node, da, "ij,j->ij")
     outside = batched("ij,ja,a->ia", da, v, operation("reciprocal0", s))
     return product(u, turned) + outside - product(u, product(transpose(u), outside))
 
 
 def _svd_v_differential(node: Operation, tangents) -> Expr:
     da = tangents[0]
-    u, s, v, rows, columns = _svd_sides(node, da)
-    turned = operation("gap_multiply", columns + transpose(columns), s**2, params=(0,))
+    u, s, v, turned = _svd_turn(node, da, "ij,i->ij")
     outside = batched("ij,ia,a->ja", da, u, operation("reciprocal0", s))
     return product(v, turned) + outside - product(v, product(transpose(v), outside))
 
 
 for _name, _rows, _part, _rule, _symbol in (
     ("svd_U", 0, 0, _svd_u_differential, r"\operatorname{{U}}_{{\mathrm{{svd}}}}({})"),
-    ("svdvals", 1, 1, _svdvals_differential, r"\sigma({})"),
+    ("svdvals", 1, 1, _svdvals_differential, r"\sigma_{{\mathrm{{svd}}}}({})"),
     ("svd_V", 2, 2, _svd_v_differential, r"\operatorname{{V}}_{{\mathrm{{svd}}}}({})"),
 ):
     register(
@@ -350,9 +349,7 @@ register(
         r"f[{}]",
         differential=_divided_differential,
         symmetric=lambda args: True,
-        spell=lambda name, args, params: (
-            f'divided_difference("{params[0]}",{args[0]},{params[1]})'
-        ),
+        spell=lambda name, args, params: f'divided_difference("{params[0]}",{args[0]},{params[1]})',
     )
 )
 

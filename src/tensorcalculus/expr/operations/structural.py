@@ -59,7 +59,7 @@ def reshape(x: Expr, shape: Shape, count: int | None = None) -> Expr:
     lead = x.ndim - count
     if x.shape[lead:] == tuple(shape):
         return x
-    if isinstance(x, Operation) and x.row.name == "reshape" and x.params[0] <= count:
+    if isinstance(x, Operation) and x.row.name == "reshape":
         inner = x.args[0]
         if len(x.params[1]) == count:
             return reshape(inner, shape, x.params[0])
