@@ -91,7 +91,7 @@ TABLE = [
     ("arctan2(x,y)", {}, "", r"\operatorname{atan2}(x, y)"),
     ("expm(X)'", {}, "", r"(e^{X})^\top"),
     ("sqrtm(X)", {}, "", r"X^{1/2}"),
-    ("logm(X)", {}, "", r"\log(X)"),
+    ("logm(X)", {}, "", r"\operatorname{logm}(X)"),
     ("chol(A)*x", {}, "", r"\operatorname{chol}(A)x"),
     ("sum(svdvals(X))", {}, "X",
      r"U\operatorname{diag}(\operatorname{sign}(s))V^\top "
