@@ -70,7 +70,7 @@ TABLE = [
      r"\operatorname{reshape}_{m \times n \times m \times n}((A+A^\top) \otimes I_{n})"),
     ("A*x", {}, "A", r"I_{m} \circ x"),
     ("diag(x)*A", {}, "", r"\operatorname{diag}(x)A"),
-    ("eye(3)+ones(3,3)", {}, "", r"I_{3}+\mathbf{1}"),
+    ("eye(3)+ones(3,3)", {}, "", r"\mathbf{1}+I_{3}"),
     ("x-mean(x)", {}, "", r"x-\operatorname{mean}(x)\mathbf{1}"),
     ("x+c", {"c": ""}, "", r"c\mathbf{1}+x"),
     ("cumsum(x)", {}, "", r"\operatorname{cumsum}(x)"),

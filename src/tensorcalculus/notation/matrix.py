@@ -21,7 +21,7 @@ from tensorcalculus.expr.node import (
     walk,
 )
 from tensorcalculus.notation import formats
-from tensorcalculus.notation.forms import Form, Forms, Num, Power
+from tensorcalculus.notation.forms import Form, Forms, Name, Num
 from tensorcalculus.notation.reduce import Piece, Reduction
 
 LETTERS = "ijklmnpqrstuvwxyzabcdefghoABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -146,6 +146,12 @@ class Writer:
             scale, f = _unscale(forms, f)
             coefficients.append(c * scale)
             terms.append(f)
+        last = len(terms) - 1
+        number = isinstance(terms[last], Num) and coefficients[last] > 0
+        if number and not any(isinstance(t, Name) for t in terms):
+            # 1+exp(x), but x+1.
+            coefficients.insert(0, coefficients.pop())
+            terms.insert(0, terms.pop())
         flat = node.ndim == 0 or symmetric(node)
         return forms.make(_sum(), tuple(coefficients), tuple(terms), order=node.ndim, flat=flat)
 
@@ -473,5 +479,3 @@ def _components(tensors: list, out: tuple[int, ...]) -> list[tuple[list, tuple[i
         (members, tuple(p for p, i in enumerate(out) if i in labels)) for labels, members in groups
     ]
 
-
-__all__ = ["Power", "Writer"]
