@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tensorcalculus.calculus.sweep import forward, identity_seed, reverse
 from tensorcalculus.errors import ShapeError, UnknownNameError, nearest
@@ -12,10 +12,13 @@ from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.dims import show_shape, unify
 from tensorcalculus.expr.node import Expr, Operation, Variable, variables_of
 from tensorcalculus.expr.operations.structural import lower, reshape
+from tensorcalculus.expr.rebuild import substitute
 from tensorcalculus.simplify.engine import simplify
 
 MODES = ("auto", "reverse", "forward", "mixed")
 SYMMETRY = ("projected", "full")
+STRUCTURE = frozenset(("sym", "spd", "diag", "tri"))
+"""Declared properties that make the space of a variable smaller than that of all tensors."""
 
 
 def find_variable(f: Expr, name: str | Variable) -> Variable:
@@ -62,11 +65,13 @@ def jacobian(
     if symmetry not in SYMMETRY:
         raise ValueError(f"symmetry is one of {', '.join(SYMMETRY)}, not {symmetry!r}")
     variable = find_variable(f, wrt)
+    if symmetry == "full":
+        return _by_all_entries(f, [variable], lambda g: jacobian(g, variable.name, mode=mode))
     source, f = f, simplify(f)
     scale_of_f, peeled = split_scale(f)
     if mode == "auto" and isinstance(peeled, Operation) and peeled.row.name == "reshape":
         # A reshape of the function is a reshape of its derivative.
-        inner = jacobian(scale(scale_of_f, peeled.args[0]), variable, symmetry=symmetry)
+        inner = jacobian(scale(scale_of_f, peeled.args[0]), variable)
         return remember(simplify(reshape(inner, f.shape + variable.shape)), source)
     if mode == "auto":
         mode = "reverse" if f.ndim <= variable.ndim else "forward"
@@ -76,9 +81,19 @@ def jacobian(
         (result,) = reverse(f, [variable])
     else:
         result = _forward_jacobian(f, variable)
-    if symmetry == "projected":
-        result = project(result, f.ndim, variable)
+    result = project(result, f.ndim, variable)
     return remember(simplify(result), source, declared=[variable])
+
+
+def _by_all_entries(f: Expr, variables: list[Variable], compute: Callable[[Expr], Expr]) -> Expr:
+    """A derivative with the variables' structure forgotten while it is taken."""
+    known = variables_of(f).values()
+    free: dict[Expr, Expr] = {
+        v: Variable(v.name, v.shape, v.properties - STRUCTURE) for v in variables if v in known
+    }
+    result = compute(remember(substitute(f, free), declared=variables))
+    back = {variable: v for v, variable in free.items()}
+    return remember(simplify(substitute(result, back)), f, declared=variables)
 
 
 def _forward_jacobian(f: Expr, variable: Expr) -> Expr:
@@ -147,9 +162,14 @@ def hessian(
     symmetry: str = "projected",
 ) -> Expr:
     """Second derivatives of a scalar: axes of ``wrt``, then of ``other`` (default: the same)."""
+    if symmetry == "full":
+        given = [wrt] if other is None else [wrt, other]
+        found = [find_variable(f, v) for v in given]
+        names = [v.name for v in found]
+        return _by_all_entries(f, found, lambda g: hessian(g, *names, mode=mode))
     first = find_variable(f, wrt)
     second = first if other is None else find_variable(f, other)
-    return jacobian(gradient(f, first, symmetry=symmetry), second, mode=mode, symmetry=symmetry)
+    return jacobian(gradient(f, first), second, mode=mode, symmetry=symmetry)
 
 
 def derivative(
@@ -169,6 +189,9 @@ def derivative(
         names = [find_variable(f, name) for name in wrt]
         if order not in (1, len(names)):
             raise ValueError(f"order {order} does not fit the {len(names)} variables given")
+    if symmetry == "full":
+        labels = [v.name for v in names]
+        return _by_all_entries(f, names, lambda g: derivative(g, labels, len(labels), mode=mode))
     for variable in names:
         f = jacobian(f, variable, mode=mode, symmetry=symmetry)
     return f

@@ -7,7 +7,9 @@ and operands and labels get a canonical order.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any
 
@@ -28,6 +30,23 @@ from tensorcalculus.expr.node import (
 OPERAND_LIMIT = 12
 """Networks are merged up to this many operands; beyond it an inner network stays a unit, so that
 repeated squaring and the like grow the expression linearly."""
+
+_folding: ContextVar[bool] = ContextVar("folding", default=False)
+
+
+@contextmanager
+def folding_symmetry() -> Iterator[None]:
+    """Within the block the axes of symmetric operands are put into one order.
+
+    Outside, ``S'`` of a symmetric ``S`` stays as written, so that a derivative by all entries
+    of ``S`` as if they were independent still knows which is the row.
+    """
+    token = _folding.set(True)
+    try:
+        yield
+    finally:
+        _folding.reset(token)
+
 
 Factor = tuple[Expr, Sequence[Hashable]]
 
@@ -222,7 +241,8 @@ class _Builder:
             e, legs = factors[0]
             if legs == out and len(set(out)) == len(out):
                 return e
-            if len(out) == 2 and legs == out[::-1] and out[0] != out[1] and symmetric(e):
+            turned = len(out) == 2 and legs == out[::-1] and out[0] != out[1]
+            if turned and _folding.get() and symmetric(e):
                 return e
         elif not factors and not out:
             return Number(1)
@@ -252,7 +272,8 @@ def _canonical(
 ) -> tuple[tuple[Expr, ...], tuple[tuple[int, ...], ...], tuple[int, ...], list[int]]:
     """Operands sorted, labels numbered by ``out`` first and then by the sorted operands."""
     factors = sorted(factors, key=lambda f: f[0].order_key)
-    flexible = [len(legs) > 1 and symmetric(e) for e, legs in factors]
+    folding = _folding.get()
+    flexible = [folding and len(legs) > 1 and symmetric(e) for e, legs in factors]
     repeated = any(a[0] is b[0] for a, b in pairwise(factors))
     color: dict[int, int] = {}
     if repeated or any(flexible):
@@ -326,7 +347,8 @@ def symmetric(e: Expr) -> bool:
         return not e.properties.isdisjoint(("sym", "spd", "diag"))
     found = e.memo.get("symmetric")
     if found is None:
-        found = e.memo["symmetric"] = _symmetric(e)
+        with folding_symmetry():
+            found = e.memo["symmetric"] = _symmetric(e)
     return found
 
 
@@ -338,11 +360,10 @@ def _symmetric(e: Expr) -> bool:
     if isinstance(e, Contraction):
         if len(e.operands) == 1 and e.operands[0].ndim == 2 and len(set(e.out)) == 2:
             return symmetric(e.operands[0])
-        operands, legs, out, labels = _canonical(
-            list(zip(e.operands, e.legs, strict=True)), e.out[::-1]
-        )
-        same = (operands, legs, out) == (e.operands, e.legs, e.out)
-        return same and all(e.dims[i] is e.dims[k] for k, i in enumerate(labels))
+        pairs = list(zip(e.operands, e.legs, strict=True))
+        first, second = _canonical(pairs, e.out), _canonical(pairs, e.out[::-1])
+        dims = [[e.dims[i] for i in labels] for *_, labels in (first, second)]
+        return first[:3] == second[:3] and dims[0] == dims[1]
     if isinstance(e, Combination):
         pairs = dict(zip(e.terms, e.coefficients, strict=True))
         return all(

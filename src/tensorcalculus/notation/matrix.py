@@ -478,4 +478,3 @@ def _components(tensors: list, out: tuple[int, ...]) -> list[tuple[list, tuple[i
     return [
         (members, tuple(p for p, i in enumerate(out) if i in labels)) for labels, members in groups
     ]
-

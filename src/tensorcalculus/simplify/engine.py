@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tensorcalculus.expr.node import Expr, walk
+from tensorcalculus.expr.contraction import folding_symmetry, symmetric
+from tensorcalculus.expr.node import Contraction, Expr, walk
 from tensorcalculus.expr.rebuild import with_children
 
 
@@ -40,18 +41,24 @@ def simplify(e: Expr) -> Expr:
     _load()
     if "simple" in e.memo:
         return _known(e)
-    for node in walk(e):
-        if "simple" in node.memo:
-            continue
-        children = tuple(_known(c) for c in node.children)
-        same = all(a is b for a, b in zip(children, node.children, strict=True))
-        rebuilt = node if same else with_children(node, children)
-        result = _known(rebuilt) if "simple" in rebuilt.memo else _rewrite(rebuilt)
-        # None stands for the node itself: a node that held itself would never be freed.
-        result.memo.setdefault("simple", None)
-        if result is not node:
-            node.memo["simple"] = result
+    with folding_symmetry():
+        for node in walk(e):
+            if "simple" in node.memo:
+                continue
+            children = tuple(_known(c) for c in node.children)
+            same = all(a is b for a, b in zip(children, node.children, strict=True))
+            rebuilt = node if same and not _folds(node) else with_children(node, children)
+            result = _known(rebuilt) if "simple" in rebuilt.memo else _rewrite(rebuilt)
+            # None stands for the node itself: a node that held itself would never be freed.
+            result.memo.setdefault("simple", None)
+            if result is not node:
+                node.memo["simple"] = result
     return _known(e)
+
+
+def _folds(node: Expr) -> bool:
+    """Whether the order of axes of a symmetric operand is still as it was written."""
+    return isinstance(node, Contraction) and any(o.ndim > 1 and symmetric(o) for o in node.operands)
 
 
 def _known(node: Expr) -> Expr:

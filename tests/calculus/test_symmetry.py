@@ -1,0 +1,46 @@
+"""Derivatives by structured variables: inside their space, or by all entries."""
+
+import numpy as np
+import pytest
+
+import tensorcalculus as tc
+
+
+def test_projected_and_full_by_a_symmetric_matrix() -> None:
+    f = tc.parse("x'*S*y", S="n n sym", x="n", y="n")
+    assert str(f.gradient("S")) == "(x*y'+y*x')/2"
+    assert str(f.gradient("S", symmetry="full")) == "x*y'"
+    assert str(tc.parse("x'*S'*y", S="n n sym").gradient("S", symmetry="full")) == "y*x'"
+
+
+def test_full_is_the_derivative_of_the_formula_by_independent_entries() -> None:
+    rng = np.random.default_rng(0)
+    a, b, s = (rng.standard_normal((3, 3)) for _ in range(3))
+    s = s + s.T
+    text = "tr(S*A*S*B)+tr(A*S)"
+    full = tc.parse(text, S="n n sym").gradient("S", symmetry="full")
+    free = tc.parse(text, S="n n").gradient("S")
+    values = {"S": s, "A": a, "B": b}
+    assert np.allclose(full(**values), free(**values))
+    projected = tc.parse(text, S="n n sym").gradient("S")
+    assert np.allclose(projected(**values), (free(**values) + free(**values).T) / 2)
+
+
+def test_full_second_derivatives_do_not_depend_on_the_order() -> None:
+    f = tc.parse("x'*S*x+x'*x", S="n n sym", x="n")
+    one = tc.derivative(f, ["x", "S"], symmetry="full")
+    other = tc.derivative(f, ["S", "x"], symmetry="full")
+    x = np.arange(1.0, 4.0)
+    values = {"x": x, "S": np.eye(3)}
+    assert np.allclose(one(**values), np.transpose(other(**values), (2, 0, 1)))
+
+
+@pytest.mark.parametrize("structure", ["sym", "spd", "diag", "tri"])
+def test_projection_stays_in_the_space(structure: str) -> None:
+    f = tc.parse("tr(A*S*B*S)+logdet(S)", S=f"n n {structure}", A="n n", B="n n")
+    f.check("S", order=2)
+
+
+def test_unknown_option_is_refused() -> None:
+    with pytest.raises(ValueError, match="projected, full"):
+        tc.parse("tr(S)", S="n n sym").gradient("S", symmetry="half")
