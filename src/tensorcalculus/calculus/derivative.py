@@ -24,7 +24,13 @@ STRUCTURE = frozenset(("sym", "spd", "diag", "tri"))
 def find_variable(f: Expr, name: str | Variable) -> Variable:
     """The variable of that name in ``f``; UnknownNameError where it does not occur."""
     if isinstance(name, Variable):
-        return name
+        occurs = variables_of(f).get(name.name) is name
+        if occurs or name in remembered(f).get(name.name, ()):
+            return name
+        raise UnknownNameError(
+            f"the variable {name.name} of shape {show_shape(name.shape)} does not occur in the "
+            f"expression (its variables: {', '.join(variables_of(f)) or 'none'})"
+        )
     if not isinstance(name, str):
         raise TypeError(f"a variable or its name is expected, not {name!r}")
     known = variables_of(f)
@@ -237,7 +243,7 @@ def vjp(f: Expr, cotangents: Mapping[str, object]) -> Expr | dict[str, Expr]:
     """Cotangents of ``f`` pulled back to the named variables, without a Jacobian.
 
     ``vjp(f, {"w": "g"})`` is the derivative of ``f:g`` by ``w``; one expression for one variable,
-    a dictionary for several (they share one sweep where the cotangent is the same).
+    a dictionary for several.
     """
     if not cotangents:
         raise ValueError("name at least one variable and its cotangent, as in vjp(w='g')")
@@ -265,6 +271,20 @@ def differential(f: Expr, names: Sequence[str | Variable]) -> Expr:
     """The total differential in the named variables (all by default), in ``dW``, ``dX``, ..."""
     chosen = [find_variable(f, n) for n in names] if names else list(variables_of(f).values())
     tangents: dict[Expr, Expr] = {
-        v: Variable(f"d{v.name}", v.shape, v.properties & {"sym"}) for v in chosen
+        v: Variable(_fresh(f"d{v.name}", f), v.shape, _tangent_properties(v)) for v in chosen
     }
     return remember(simplify(forward(simplify(f), tangents)), f)
+
+
+def _fresh(name: str, f: Expr) -> str:
+    """``name``, or with a number where ``f`` has a variable of that name."""
+    taken, k, found = variables_of(f), 2, name
+    while found in taken:
+        found, k = f"{name}_{k}", k + 1
+    return found
+
+
+def _tangent_properties(v: Variable) -> frozenset[str]:
+    """Structure that a small change of ``v`` has as well."""
+    symmetric = {"sym"} if v.properties & {"sym", "spd"} else set()
+    return frozenset(symmetric | (v.properties & {"diag", "tri"}))

@@ -104,9 +104,9 @@ class Program:
         except MemoryError as error:
             raise InputError(f"a result does not fit into memory: {error}") from None
         except ValueError as error:
-            if "too big" not in str(error) and "Maximum allowed" not in str(error):
-                raise
-            raise InputError(f"a result is larger than an array can be: {error}") from None
+            if "too big" in str(error) or "Maximum allowed" in str(error):
+                raise InputError(f"a result is larger than an array can be: {error}") from None
+            raise InputError(f"the shapes of the arrays do not fit together: {error}") from None
         results = list(result) if len(self.roots) > 1 else [result]
         return [_own(r, arrays) for r in results]
 

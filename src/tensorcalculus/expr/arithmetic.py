@@ -231,21 +231,21 @@ ARRAY_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "amin": _rule("minimum_of"),
     "trace": _rule("trace"),
     "diag": _rule("diag"),
-    "outer": _rule("outer"),
+    "outer": lambda a, b: _vectors("outer", a, b),
     "kron": _rule("kron"),
-    "dot": _rule("matmul"),
+    "dot": lambda a, b: _vectors("dot", a, b, 2),
     "vdot": _rule("inner"),
-    "inner": _rule("matmul"),
+    "inner": lambda a, b: _vectors("inner", a, b),
     "einsum": _rule("einsum"),
     "transpose": _rule("transpose"),
     "reshape": lambda a, shape: a.reshape(shape),
-    "cumsum": lambda a, axis=-1: _build().operation("cumsum", a, params=(0,)),
+    "cumsum": lambda a, axis=None: _cumsum(a, axis),
     "linalg.inv": _row("inv"),
     "linalg.det": _row("det"),
     "linalg.pinv": _row("pinv"),
     "linalg.cholesky": _row("chol"),
     "linalg.solve": lambda a, b: _build().matmul(_build().operation("inv", a), b),
-    "linalg.norm": lambda a: _build().norm2(a),
+    "linalg.norm": lambda a, ord=None: _norm(a, ord),
     "linalg.trace": _rule("trace"),
     "linalg.matrix_power": _rule("matrix_power"),
     "linalg.eigvalsh": _row("eigvalsh"),
@@ -257,6 +257,34 @@ ARRAY_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "linalg.matmul": _rule("matmul"),
     "linalg.outer": _rule("outer"),
 }
+
+
+def _vectors(name: str, a: Any, b: Any, order: int = 1) -> Any:
+    """NumPy's products where they mean the same as here: vectors, for dot also matrices."""
+    a, b = _other(a), _other(b)
+    if max(a.ndim, b.ndim) > order:
+        raise TypeError(f"np.{name} of higher order is not defined here; write np.einsum")
+    build = _build()
+    if name == "outer":
+        return build.outer(a, b)
+    return build.matmul(a, b) if a.ndim and b.ndim else build.times(a, b)
+
+
+def _cumsum(a: Any, axis: int | None) -> Any:
+    last = a.ndim == 1 if axis is None else axis in (-1, a.ndim - 1)
+    if not last:
+        raise TypeError("np.cumsum is defined here along the last axis: axis=-1")
+    return _build().operation("cumsum", a, params=(0,))
+
+
+def _norm(a: Any, ord: Any) -> Any:
+    if ord in (None, "fro") or (ord == 2 and a.ndim == 1):
+        return _build().norm2(a)
+    if ord == 1 and a.ndim == 1:
+        return _build().norm1(a)
+    if ord == "nuc":
+        return _build().total(_build().operation("svdvals", a))
+    raise TypeError(f"np.linalg.norm with ord={ord!r} is not defined for symbolic expressions")
 
 
 def _svd(a: Any, full_matrices: bool, compute_uv: bool = True) -> Any:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tensorcalculus.expr.node import Expr, Variable, variables_of
+from tensorcalculus.expr.node import Expr, Number, Variable, variables_of
 
 
 def remember(result: Expr, *sources: Expr, declared: Iterable[Variable] = ()) -> Expr:
     """Note on ``result`` the variables of ``sources``; returns ``result``."""
+    if isinstance(result, Number):
+        return result  # a number needs no sizes, and is shared by everything
     context: dict[str, tuple[Variable, ...]] = result.memo.setdefault("context", {})
     found = list(declared)
     for source in sources:

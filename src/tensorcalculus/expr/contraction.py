@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from tensorcalculus.errors import ShapeError
-from tensorcalculus.expr.combination import add, is_zero, scale, split_scale, zeros
+from tensorcalculus.expr.combination import add, scale, split_scale, zeros
 from tensorcalculus.expr.dims import Dim, show_shape, unify
 from tensorcalculus.expr.node import (
     Combination,
@@ -25,6 +25,7 @@ from tensorcalculus.expr.node import (
     Scalar,
     Size,
     Variable,
+    walk_new,
 )
 
 OPERAND_LIMIT = 12
@@ -345,14 +346,16 @@ def symmetric(e: Expr) -> bool:
         return len(e.shape) == 0
     if isinstance(e, Variable):
         return not e.properties.isdisjoint(("sym", "spd", "diag"))
-    found = e.memo.get("symmetric")
-    if found is None:
+    if "symmetric" not in e.memo:
         with folding_symmetry():
-            found = e.memo["symmetric"] = _symmetric(e)
-    return found
+            for node in walk_new(e, "symmetric"):
+                node.memo["symmetric"] = len(node.shape) >= 2 and _symmetric(node)
+    return e.memo["symmetric"]
 
 
 def _symmetric(e: Expr) -> bool:
+    if isinstance(e, Variable):
+        return symmetric(e)
     if isinstance(e, Map):
         return all(not a.shape or symmetric(a) for a in e.args)
     if len(e.shape) != 2 or e.shape[0] is not e.shape[1]:
@@ -387,5 +390,3 @@ def is_plain(e: Contraction) -> bool:
     carried = {i for legs in e.legs for i in legs}
     return len(set(e.out)) == len(e.out) and carried.issuperset(e.out)
 
-
-__all__ = ["contract", "is_permutation", "is_plain", "is_zero", "symmetric"]

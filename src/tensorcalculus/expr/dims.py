@@ -150,7 +150,7 @@ def dim(value: DimLike) -> Dim:
     if isinstance(value, Dim):
         return value
     if isinstance(value, str):
-        if value.isidentifier() or value.startswith("?"):
+        if value.isidentifier() or re.fullmatch(r"\?[\w:]*", value):
             return _collect([((value,), 1)])
         return _parse(value)
     if isinstance(value, bool) or not hasattr(value, "__index__"):
@@ -260,7 +260,45 @@ class Unifier:
             if x.symbol and not y.symbol and x.symbol not in y.symbols():
                 self.bindings[x.symbol] = y
                 return y
+        rest = _without_common_factors(a, b)
+        if rest is not None:
+            return a if self.unify(*rest) is not None else None
+        return _assumed(a, b)
+
+
+def _without_common_factors(a: Dim, b: Dim) -> tuple[Dim, Dim] | None:
+    """Two products with what they share left out; None where nothing is shared."""
+    if len(a.terms) != 1 or len(b.terms) != 1:
         return None
+    (left, c), (right, d) = a.terms[0], b.terms[0]
+    kept_left, kept_right = list(left), list(right)
+    for atom in left:
+        if atom in kept_right:
+            kept_left.remove(atom)
+            kept_right.remove(atom)
+    same = bool(left) and len(kept_left) == len(left) and set(left) == {left[0]}
+    if same and len(right) % len(left) == 0:
+        # n*n against k*k*m*m: n is the root of the other.
+        p = len(left)
+        counts = {atom: right.count(atom) for atom in right}
+        if p > 1 and c == d == 1 and all(count % p == 0 for count in counts.values()):
+            root = tuple(atom for atom, count in counts.items() for _ in range(count // p))
+            return _collect([((left[0],), 1)]), _collect([(tuple(sorted(root, key=str)), 1)])
+    if len(kept_left) == len(left) or not (kept_left or kept_right):
+        return None
+    return _collect([(tuple(kept_left), c)]), _collect([(tuple(kept_right), d)])
+
+
+def _assumed(a: Dim, b: Dim) -> Dim | None:
+    """Sizes that may well be equal and that only the arrays can tell: ``m*n`` and 12,
+    ``min(m,n)`` and ``n``.  The plainer one stands for both."""
+    for x, y in ((a, b), (b, a)):
+        if x.value is not None and y.value is None and y.symbol is None:
+            return x
+        atom = y.terms[0][0][0] if len(y.terms) == 1 and len(y.terms[0][0]) == 1 else None
+        if isinstance(atom, tuple) and y.terms[0][1] == 1 and x in atom[1:]:
+            return x
+    return None
 
 
 _active: ContextVar[Unifier | None] = ContextVar("unifier", default=None)
@@ -281,7 +319,7 @@ def unify(a: Dim, b: Dim) -> Dim | None:
     if a is b:
         return a
     unifier = _active.get()
-    return unifier.unify(a, b) if unifier is not None else None
+    return unifier.unify(a, b) if unifier is not None else _assumed(a, b)
 
 
 def resolve(d: Dim) -> Dim:

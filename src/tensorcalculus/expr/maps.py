@@ -19,6 +19,7 @@ from tensorcalculus.expr.node import (
     Scalar,
     Size,
     exact,
+    walk_new,
 )
 
 
@@ -184,10 +185,9 @@ def number_power(c: Scalar, p: Scalar) -> Scalar | None:
 
 def is_nonnegative(e: Expr) -> bool:
     """Whether every entry of ``e`` is known to be at least 0."""
-    known = e.memo.get("nonnegative")
-    if known is None:
-        known = e.memo["nonnegative"] = _nonnegative(e)
-    return known
+    for node in walk_new(e, "nonnegative"):
+        node.memo["nonnegative"] = _nonnegative(node)
+    return e.memo["nonnegative"]
 
 
 def _nonnegative(e: Expr) -> bool:
@@ -215,18 +215,18 @@ def vanishes_quadratically(e: Expr) -> bool:
 
     At such a zero the derivative of a root of ``e`` is taken as 0, the subgradient of least norm.
     """
+    for node in walk_new(e, "vanishing"):
+        node.memo["vanishing"] = _vanishes(node)
+    return e.memo["vanishing"]
+
+
+def _vanishes(e: Expr) -> bool:
+    known = [c.memo["vanishing"] for c in e.children]
     if isinstance(e, Combination):
-        return (
-            bool(e.terms)
-            and all(c > 0 for c in e.coefficients)
-            and all(vanishes_quadratically(t) for t in e.terms)
-        )
+        return bool(known) and all(c > 0 for c in e.coefficients) and all(known)
     if isinstance(e, Contraction):
-        return (
-            bool(e.operands)
-            and all(vanishes_quadratically(o) or is_nonnegative(o) for o in e.operands)
-            and any(vanishes_quadratically(o) for o in e.operands)
-        )
+        signs = [v or is_nonnegative(o) for v, o in zip(known, e.operands, strict=True)]
+        return any(known) and all(signs)
     if isinstance(e, Map) and e.function.name == "pow":
         base, p = e.args
         even = isinstance(p, Number) and isinstance(p.value, int) and p.value > 0 == p.value % 2

@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from fractions import Fraction
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 Scalar = int | Fraction | float
 Shape = tuple[Dim, ...]
 _table: weakref.WeakValueDictionary[tuple, Expr] = weakref.WeakValueDictionary()
+_lock = Lock()
 _HUGE = 10**9
+_LARGEST = 10**300
 
 
 class Expr(Arithmetic, Face):
@@ -47,6 +50,13 @@ class Expr(Arithmetic, Face):
     def children(self) -> tuple[Expr, ...]:
         return ()
 
+    def __copy__(self) -> Expr:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Expr:
+        # Nodes are immutable and interned: a copy would break that equality is identity.
+        return self
+
     @property
     def ndim(self) -> int:
         """The order of the tensor: 0 for a scalar, 1 for a vector, 2 for a matrix."""
@@ -58,6 +68,11 @@ def _intern(cls: type, key: tuple, shape: Shape, identity: tuple, fields: dict) 
     found = _table.get(key)
     if found is not None:
         return found
+    with _lock:
+        return _table.get(key) or _make(cls, key, shape, identity, fields)
+
+
+def _make(cls: type, key: tuple, shape: Shape, identity: tuple, fields: dict) -> Any:
     node = object.__new__(cls)
     for name, value in fields.items():
         object.__setattr__(node, name, value)
@@ -237,6 +252,8 @@ def exact(value: Any) -> Scalar:
         if value != value or value in (float("inf"), float("-inf")):
             raise ValueError(f"a finite number is expected in an expression, not {value}")
         value = Fraction(repr(value))
+    if abs(value) > _LARGEST:
+        raise ValueError("a number in the expression is beyond 1e300, the largest accepted")
     if isinstance(value, Fraction):
         return value.numerator if value.denominator == 1 else value
     return int(value)
@@ -254,6 +271,27 @@ def walk(*roots: Expr) -> Iterator[Expr]:
             seen.add(node)
             stack.append((node, True))
             stack.extend((child, False) for child in reversed(node.children) if child not in seen)
+
+
+def walk_new(root: Expr, mark: str) -> Iterator[Expr]:
+    """The nodes below ``root`` without ``mark`` in their memo, children first.
+
+    Marked nodes are not entered, so a property of every node costs one visit a node in all.
+    """
+    stack = [root]
+    while stack:
+        node = stack[-1]
+        if mark in node.memo:
+            stack.pop()
+            continue
+        waiting = [child for child in node.children if mark not in child.memo]
+        if waiting:
+            stack.extend(reversed(waiting))
+        else:
+            yield node
+            stack.pop()
+            if mark not in node.memo:
+                raise RuntimeError(f"a walk that marks {mark!r} left a node unmarked")
 
 
 def variables_of(*roots: Expr) -> dict[str, Variable]:

@@ -54,7 +54,11 @@ def parse(text: str, declarations: Mapping[str, str | Variable] | None = None) -
     for name, spec in (declarations or {}).items():
         declared[name] = spec if isinstance(spec, Variable) else declare(name, spec)
     reading = Reading(text, tree, declared)
-    return remember(reading.run(), declared=[*reading.met.values(), *declared.values()])
+    try:
+        result = reading.run()
+    except RecursionError:
+        raise ParseError("the formula is nested too deeply; name parts of it with where") from None
+    return remember(result, declared=[*reading.met.values(), *declared.values()])
 
 
 class Reading:

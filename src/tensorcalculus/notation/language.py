@@ -13,7 +13,7 @@ from tensorcalculus.expr.arithmetic import normal_items
 from tensorcalculus.expr.dims import dim, resolve, show_shape, unify
 from tensorcalculus.expr.functions import FUNCTIONS
 from tensorcalculus.expr.maps import apply, fill, power
-from tensorcalculus.expr.node import Expr, Number
+from tensorcalculus.expr.node import Expr, Number, variables_of
 from tensorcalculus.expr.operations import OPERATIONS, operation, spectral
 from tensorcalculus.notation import syntax
 
@@ -327,6 +327,8 @@ def _read_slice(reading: Reading, node: syntax.Call) -> Expr:
         if len(pieces) == 1:
             items.append(pieces[0])
         else:
+            if len(pieces) != 2:
+                raise ParseError("slice takes start and end of each axis, without a step")
             items.append((pieces[0] or 0, None if pieces[1] is None else dim(pieces[1]), 1))
     return operation("slice", x, params=(tuple(items),))
 
@@ -334,7 +336,10 @@ def _read_slice(reading: Reading, node: syntax.Call) -> Expr:
 def _function_of_t(reading: Reading, node: syntax.Call) -> Expr:
     from tensorcalculus.notation.elaborate import parse
 
-    return parse(_text(node, 0), {"t": spectral.placeholder()})  # type: ignore[dict-item]
+    f = parse(_text(node, 0), {"t": spectral.placeholder()})  # type: ignore[dict-item]
+    if f.ndim or set(variables_of(f)) - {"t"}:
+        raise ParseError(f"{node.name} takes a function of the scalar t alone, as in exp(2*t)")
+    return f
 
 
 def _read_spectral(reading: Reading, node: syntax.Call) -> Expr:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tensorcalculus.expr.dims import Dim
-from tensorcalculus.notation.forms import Call, Chain, Form, Forms, Name, Pointwise, Sum, Transposed
+from tensorcalculus.notation.forms import Chain, Form, Forms, Pointwise, Sum, Transposed
 
 
 @dataclass(slots=True)
@@ -257,5 +257,3 @@ class Reduction:
             return forms.chain(column, forms.transposed(row)), True
         return None, False
 
-
-__all__ = ["Call", "Name", "Piece", "Reduction"]

@@ -7,10 +7,11 @@ None.  Results are remembered on the node, so simplifying again costs a look-up.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from tensorcalculus.expr.contraction import folding_symmetry, symmetric
-from tensorcalculus.expr.node import Contraction, Expr, walk
+from tensorcalculus.expr.node import Contraction, Expr, walk_new
 from tensorcalculus.expr.rebuild import with_children
 
 
@@ -24,6 +25,7 @@ class Rule:
 
 
 RULES: dict[type, list[Rule]] = {}
+_open: ContextVar[frozenset[Expr]] = ContextVar("open", default=frozenset())
 
 
 def rule(kind: type, name: str, reason: str) -> Callable[[Callable], Callable]:
@@ -38,21 +40,21 @@ def rule(kind: type, name: str, reason: str) -> Callable[[Callable], Callable]:
 
 def simplify(e: Expr) -> Expr:
     """The same function in shortest known form, with numerically safe functions folded in."""
-    _load()
     if "simple" in e.memo:
         return _known(e)
+    # Imported here: the modules of rules need this one; importing them fills the table.
+    from tensorcalculus.simplify import rules
+
+    assert rules
     with folding_symmetry():
-        for node in walk(e):
-            if "simple" in node.memo:
-                continue
+        for node in walk_new(e, "simple"):
             children = tuple(_known(c) for c in node.children)
             same = all(a is b for a, b in zip(children, node.children, strict=True))
             rebuilt = node if same and not _folds(node) else with_children(node, children)
             result = _known(rebuilt) if "simple" in rebuilt.memo else _rewrite(rebuilt)
             # None stands for the node itself: a node that held itself would never be freed.
             result.memo.setdefault("simple", None)
-            if result is not node:
-                node.memo["simple"] = result
+            node.memo["simple"] = None if result is node else result
     return _known(e)
 
 
@@ -68,19 +70,17 @@ def _known(node: Expr) -> Expr:
 
 
 def _rewrite(node: Expr) -> Expr:
+    open_nodes = _open.get()
     for r in RULES.get(type(node), ()):
         result = r.apply(node)
-        if result is not None and result is not node:
-            # What a rule builds may hold new parts; they are simplified in turn.
+        if result is None or result is node or result in open_nodes:
+            continue  # a rule that leads back to where its turn began changes nothing
+        # What a rule builds may hold new parts; they are simplified in turn.
+        token = _open.set(open_nodes | {node})
+        try:
             return simplify(result)
+        finally:
+            _open.reset(token)
     if any("simple" not in c.memo for c in node.children):
         return simplify(node)
     return node
-
-
-def _load() -> None:
-    """Import the modules of rules; they register themselves, in this order."""
-    if not RULES:
-        from tensorcalculus.simplify import maps, operations, products, sums
-
-        assert maps and operations and products and sums

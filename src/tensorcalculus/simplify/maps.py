@@ -120,6 +120,9 @@ def _log_of_product(a: Contraction) -> Expr | None:
                or (isinstance(e, Operation) and e.row.name in ("det", "softmax"))]  # fmt: skip
     if not plain or not special or len(a.operands) < 2:
         return None
+    signed = [e for e in a.operands if not is_nonnegative(e)]
+    if len(signed) > 1 and any(isinstance(e, Operation) and e.row.name == "det" for e in signed):
+        return None  # two negative factors have a positive product
     parts = [apply("log", e) for e in a.operands]
     return add([(1, broadcast(p, a.shape)) for p in parts])
 

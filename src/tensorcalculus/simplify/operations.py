@@ -11,7 +11,6 @@ from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.maps import apply, power
 from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, Size, Variable
 from tensorcalculus.expr.operations import operation
-from tensorcalculus.expr.operations.structural import index
 from tensorcalculus.simplify.engine import rule
 
 _TRANSPOSABLE = ("inv", "expm", "logm", "sqrtm", "cofactor", "pinv")
@@ -147,7 +146,7 @@ def determinant(node: Operation) -> Expr | None:
                             a.out, dict(enumerate(a.dims)))]  # fmt: skip
     if factors is None:
         return None
-    parts = [(power(power(s, n), 1), ()) for s in scalars_of(a)]
+    parts = [(power(s, n), ()) for s in scalars_of(a)]
     return contract([*parts, *((operation("det", f), ()) for f in factors)], ())
 
 
@@ -236,8 +235,7 @@ def named_spectral(node: Operation) -> Expr | None:
         return None
     a, f = node.args[0], node.params[0]
     if not symmetric(a):
-        # The operation takes the symmetric part; the words below would not.
-        return Operation(node.row, ((a + swap(a)) / 2,), node.params)
+        a = (a + swap(a)) / 2  # which the operation takes of itself, the words below do not
     if isinstance(f, Map) and isinstance(f.args[0], Variable):
         if f.function.name in ("exp", "log"):
             return operation(f"{f.function.name}m", a)
@@ -274,9 +272,9 @@ def _function_of(g: Expr, d: Expr) -> bool:
     return terms is not None and all(_function_of(t, d) for t in terms)
 
 
-@rule(Operation, "index of a pattern", "an index into a sum or a product of scalars goes inside")
+@rule(Operation, "index of a multiple", "(c*x)[i] = c*x[i]")
 def slice_inside(node: Operation) -> Expr | None:
-    """A slice of a slice is one slice where both only pick positions."""
+    """A number comes out of an index."""
     if node.row.name != "slice":
         return None
     a = node.args[0]
@@ -285,5 +283,3 @@ def slice_inside(node: Operation) -> Expr | None:
         return scale(c, Operation(node.row, (base,), node.params))
     return None
 
-
-__all__ = ["index", "square_factors"]

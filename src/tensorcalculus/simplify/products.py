@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tensorcalculus.expr.build import broadcast
 from tensorcalculus.expr.combination import add, scale, split_scale
 from tensorcalculus.expr.contraction import contract, symmetric
 from tensorcalculus.expr.maps import apply, as_power, power
@@ -189,8 +188,6 @@ def _spectral(node: Contraction, a: int, x: Expr) -> Expr | None:
     c, values = split_scale(values)
     assert isinstance(d, Operation)
     f = spectral.spectral_pattern(values, d)
-    if f is None and isinstance(values, Contraction):
-        f = _product_pattern(values, d)
     if f is None:
         return None
     t = spectral.placeholder()
@@ -198,16 +195,6 @@ def _spectral(node: Contraction, a: int, x: Expr) -> Expr | None:
     whole = even if f is t else spectral.spectral(f, even)
     legs = (node.legs[a][0], node.legs[b][0])
     return scale(c, _without(node, (a, b, *on_label), [(whole, legs)]))
-
-
-def _product_pattern(values: Contraction, d: Operation) -> Expr | None:
-    """A product of functions of ``d``, entry by entry, as one function of ``t``."""
-    if any(g != values.out for g in values.legs):
-        return None
-    parts = [spectral.spectral_pattern(e, d) for e in values.operands]
-    if any(p is None for p in parts):
-        return None
-    return contract([(p, ()) for p in parts if p is not None], ())
 
 
 def _svd(node: Contraction, a: int, x: Expr) -> Expr | None:
@@ -383,5 +370,3 @@ def absolute_times_sign(node: Contraction) -> Expr | None:
                     return _without(node, (a, b), [(e.args[0], legs)])
     return None
 
-
-__all__ = ["broadcast", "cancel_inverse"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.expr.contraction import contract
+from tensorcalculus.expr.dims import show_shape
 from tensorcalculus.expr.node import Expr, Operation, Shape
 from tensorcalculus.expr.operations.row import OperationRow, batched, operation, register
 
@@ -131,6 +132,8 @@ def over_last_axis(name: str, x: Expr, axis: int | None, params: tuple = ()) -> 
             x = reshape(x, (total,))
         return operation(name, x, params=params)
     order = list(range(x.ndim))
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(f"axis {axis} does not exist in a {show_shape(x.shape)} tensor")
     axis = axis % x.ndim
     moved = contract([(x, order)], [i for i in order if i != axis] + [axis])
     return operation(name, moved, params=params)

@@ -11,9 +11,20 @@ from __future__ import annotations
 from fractions import Fraction
 
 from tensorcalculus.errors import ShapeError
+from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.contraction import contract
-from tensorcalculus.expr.dims import dim, minimum, show_shape
-from tensorcalculus.expr.node import Expr, Map, Operation, Shape
+from tensorcalculus.expr.dims import minimum, show_shape
+from tensorcalculus.expr.maps import apply
+from tensorcalculus.expr.node import (
+    Combination,
+    Contraction,
+    Expr,
+    Map,
+    Number,
+    Operation,
+    Shape,
+    walk,
+)
 from tensorcalculus.expr.operations.dense import product, symmetric_part, transpose
 from tensorcalculus.expr.operations.row import (
     OperationRow,
@@ -296,7 +307,8 @@ def placeholder() -> Expr:
     """The scalar variable in which the function of a ``spectral`` operation is written."""
     from tensorcalculus.expr.node import Variable
 
-    return Variable("t", ())
+    # The property keeps it apart from a variable that a user calls t.
+    return Variable("t", (), frozenset(("placeholder",)))
 
 
 def _spectral_differential(node: Operation, tangents) -> Expr:
@@ -360,15 +372,27 @@ def spectral(function: Expr, a: Expr) -> Expr:
 
 
 def spectral_pattern(e: Expr, d: Operation) -> Expr | None:
-    """The function of ``t`` that the map ``e`` of eigenvalues ``d`` is, or None."""
-    if e is d:
-        return placeholder()
-    if not isinstance(e, Map):
-        return None
-    from tensorcalculus.expr.rebuild import substitute
-
-    result = substitute(e, {d: placeholder()})
-    return result if not result.shape else None
-
-
-__all__ = ["dim", "eigh", "qr", "spectral", "spectral_pattern", "svd"]
+    """The function of ``t`` that the vector ``e`` is of each eigenvalue in ``d``, or None."""
+    done: dict[Expr, Expr] = {d: placeholder()}
+    below = set(walk(d))
+    for node in walk(e):
+        if node in below:
+            continue
+        children = [done.get(c) for c in node.children]
+        if any(c is None for c in children):
+            return None
+        parts = [c for c in children if c is not None]
+        if isinstance(node, Number):
+            done[node] = node
+        elif isinstance(node, Map):
+            done[node] = apply(node.function, *parts)
+        elif isinstance(node, Combination):
+            done[node] = add(list(zip(node.coefficients, parts, strict=True)))
+        elif isinstance(node, Contraction) and node.ndim == len(set(node.out)) <= 1:
+            # A product entry by entry, or one value everywhere.
+            if any(legs not in ((), node.out) for legs in node.legs):
+                return None
+            done[node] = contract([(p, ()) for p in parts], ())
+        else:
+            return None  # variables have no place in the parameter of an operation
+    return done[e]
