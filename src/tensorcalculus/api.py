@@ -61,6 +61,10 @@ def derivative(
     Axes of the function first, then those of the variable, once for each order.
     """
     from tensorcalculus.calculus.derivative import derivative as differentiate
+    from tensorcalculus.expr.node import Expr as Node
+
+    if not isinstance(f, Node):
+        raise TypeError(f"an expression is expected, not {f!r}; read a formula with tc.parse")
 
     return differentiate(f, wrt, order, **options)
 
@@ -70,12 +74,17 @@ def function(name: str, *args: Any) -> Expr:
     from tensorcalculus.errors import UnknownNameError, nearest
     from tensorcalculus.expr.functions import FUNCTIONS
     from tensorcalculus.expr.maps import apply
-    from tensorcalculus.expr.operations import OPERATIONS, operation
+    from tensorcalculus.notation.language import WORDS
 
-    if name not in OPERATIONS and name not in FUNCTIONS:
-        hint = nearest(str(name), [*OPERATIONS, *FUNCTIONS])
+    word = WORDS.get(name)
+    if word is None and name not in FUNCTIONS:
+        hint = nearest(str(name), [*WORDS, *FUNCTIONS])
         raise UnknownNameError(f"there is no function {name!r} in the tables.{hint}")
-    return operation(name, *args) if name in OPERATIONS else apply(name, *args)
+    if word is None:
+        return apply(name, *args)
+    if len(args) < word.least or (word.most is not None and len(args) > word.most):
+        raise TypeError(f"{name} is called as {name}({word.arguments}); {len(args)} are given")
+    return word.build(*args)
 
 
 def functions() -> list[str]:

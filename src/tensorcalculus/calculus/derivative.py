@@ -24,12 +24,13 @@ STRUCTURE = frozenset(("sym", "spd", "diag", "tri"))
 def find_variable(f: Expr, name: str | Variable) -> Variable:
     """The variable of that name in ``f``; UnknownNameError where it does not occur."""
     if isinstance(name, Variable):
-        occurs = variables_of(f).get(name.name) is name
-        if occurs or name in remembered(f).get(name.name, ()):
+        known = variables_of(f)
+        # A constant has a derivative by everything, and it is visibly zero.
+        if not known or known.get(name.name) is name or name in remembered(f).get(name.name, ()):
             return name
         raise UnknownNameError(
             f"the variable {name.name} of shape {show_shape(name.shape)} does not occur in the "
-            f"expression (its variables: {', '.join(variables_of(f)) or 'none'})"
+            f"expression (its variables: {', '.join(known)})"
         )
     if not isinstance(name, str):
         raise TypeError(f"a variable or its name is expected, not {name!r}")
@@ -66,19 +67,29 @@ def jacobian(
     ------
     UnknownNameError, NotDifferentiableError, ValueError
     """
+    _check_options(mode, symmetry)
+    variable = find_variable(f, wrt)
+    if symmetry == "full":
+        return _by_all_entries(f, [variable], lambda g: jacobian(g, variable.name, mode=mode))
+    return _jacobian(f, variable, mode)
+
+
+def _check_options(mode: str, symmetry: str) -> None:
     if mode not in MODES:
         raise ValueError(f"mode is one of {', '.join(MODES)}, not {mode!r}")
     if symmetry not in SYMMETRY:
         raise ValueError(f"symmetry is one of {', '.join(SYMMETRY)}, not {symmetry!r}")
-    variable = find_variable(f, wrt)
-    if symmetry == "full":
-        return _by_all_entries(f, [variable], lambda g: jacobian(g, variable.name, mode=mode))
+
+
+def _jacobian(f: Expr, variable: Variable, mode: str) -> Expr:
+    """The derivative in the space of the variable; zero where the variable does not occur."""
     source, f = f, simplify(f)
     scale_of_f, peeled = split_scale(f)
     if mode == "auto" and isinstance(peeled, Operation) and peeled.row.name == "reshape":
         # A reshape of the function is a reshape of its derivative.
-        inner = jacobian(scale(scale_of_f, peeled.args[0]), variable)
-        return remember(simplify(reshape(inner, f.shape + variable.shape)), source)
+        inner = _jacobian(scale(scale_of_f, peeled.args[0]), variable, mode)
+        reshaped = simplify(reshape(inner, f.shape + variable.shape))
+        return remember(reshaped, source, declared=[variable])
     if mode == "auto":
         mode = "reverse" if f.ndim <= variable.ndim else "forward"
     if mode == "mixed":
@@ -168,6 +179,7 @@ def hessian(
     symmetry: str = "projected",
 ) -> Expr:
     """Second derivatives of a scalar: axes of ``wrt``, then of ``other`` (default: the same)."""
+    _check_options(mode, symmetry)
     if symmetry == "full":
         given = [wrt] if other is None else [wrt, other]
         found = [find_variable(f, v) for v in given]
@@ -175,7 +187,7 @@ def hessian(
         return _by_all_entries(f, found, lambda g: hessian(g, *names, mode=mode))
     first = find_variable(f, wrt)
     second = first if other is None else find_variable(f, other)
-    return jacobian(gradient(f, first), second, mode=mode, symmetry=symmetry)
+    return _jacobian(gradient(f, first), second, mode)
 
 
 def derivative(
@@ -189,6 +201,7 @@ def derivative(
     """The ``order``-th derivative by ``wrt``, or the mixed one by a sequence of variables."""
     if isinstance(order, bool) or not isinstance(order, int) or not 0 <= order <= 8:
         raise ValueError(f"order is an integer from 0 to 8, not {order!r}")
+    _check_options(mode, symmetry)
     if isinstance(wrt, (str, Variable)):
         names = [find_variable(f, wrt)] * order
     else:
@@ -199,7 +212,7 @@ def derivative(
         labels = [v.name for v in names]
         return _by_all_entries(f, names, lambda g: derivative(g, labels, len(labels), mode=mode))
     for variable in names:
-        f = jacobian(f, variable, mode=mode, symmetry=symmetry)
+        f = _jacobian(f, variable, mode)
     return f
 
 

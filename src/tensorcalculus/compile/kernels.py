@@ -412,3 +412,13 @@ def shift(n: int, width: int) -> Array:
     o, j = np.indices(p.shape[1:])
     p[o + j, o, j] = 1.0
     return p
+
+
+def norm(x: ArrayLike) -> Array:
+    """Euclidean norm of all entries; scaled where squares would under- or overflow."""
+    z = as_inexact(x)
+    largest = np.abs(np.real(z)).max(initial=0.0)
+    if largest == 0.0 or not np.isfinite(largest) or 1e-140 < largest < 1e140:
+        return np.sqrt((z * z).sum())
+    z = z / largest
+    return largest * np.sqrt((z * z).sum())

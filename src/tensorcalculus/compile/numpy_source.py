@@ -187,6 +187,15 @@ class Emitter(OperationSource):
 
     def power(self, node: Map, args: list[Piece]) -> Piece | None:
         base, _ = args
+        squares = _summed_squares(node.args[0])
+        half = node.args[1].value if isinstance(node.args[1], Number) else None
+        if squares is not None and isinstance(half, Fraction) and half.denominator == 2:
+            size = self.named(Piece(f"kernels.norm({self.emit(squares).text})", ()))
+            power = int(2 * half)
+            if power == 1:
+                return size
+            guard = "guarded_power" if node.function.name == "pow0" else "power"
+            return Piece(f"kernels.{guard}({size.text}, {float(power)!r})", ())
         p = node.args[1].value if isinstance(node.args[1], Number) else None
         if node.function.name == "pow0" or p is None:
             return None
@@ -377,6 +386,16 @@ class Emitter(OperationSource):
                 e = next(e for e, g in shifts if g == legs)
                 pieces.append(self.operand(e, legs))
         return pieces, scatters
+
+
+def _summed_squares(e: Expr) -> Expr | None:
+    """``x`` where ``e`` is the sum of the squares of all its entries."""
+    if isinstance(e, Contraction) and not e.out and len(e.operands) == 1:
+        inner = e.operands[0]
+        plain = len(set(e.legs[0])) == len(e.legs[0])
+        if plain and isinstance(inner, Map) and inner.function.name == "pow":
+            return inner.args[0] if inner.args[1] is Number(2) else None
+    return None
 
 
 def _is_shift(e: Expr, legs: tuple[int, ...]) -> bool:

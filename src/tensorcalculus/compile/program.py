@@ -157,6 +157,8 @@ def _own(result: Any, arrays: list[np.ndarray]) -> Any:
         view = result.base is not None or any(result is a for a in arrays)
         if view and any(np.may_share_memory(result, a) for a in arrays):
             return result.copy()
+        if not result.flags.writeable:
+            return result.copy()
     return result
 
 

@@ -389,4 +389,3 @@ def is_plain(e: Contraction) -> bool:
     """Whether no label of the output is repeated or broadcast."""
     carried = {i for legs in e.legs for i in legs}
     return len(set(e.out)) == len(e.out) and carried.issuperset(e.out)
-

@@ -221,6 +221,8 @@ class Reading:
                     f"/ divides by a scalar; {self.spelled(right, b)}: write ./ for entry by "
                     "entry, or *inv(...)"
                 )
+            if isinstance(y, Number) and y.value == 0:
+                raise ParseError("division by zero")
             return Value(build.over(x, y), a.row)
         if not x.ndim or not y.ndim:
             if operator == "@":

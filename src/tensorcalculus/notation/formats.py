@@ -20,7 +20,9 @@ def known(writer: Writer, node: Contraction, tensors: Tensors) -> Form | None:
     carried = {i for _, legs in tensors for i in legs}
     if not carried.issuperset(node.out) or len(tensors) < 2:
         return None
-    for rule in (_cp, _tucker, _train, _mttkrp, _tucker_factor, _convolution):
+    if any(isinstance(e, Operation) and e.row.name == "shift" for e, _ in tensors):
+        return _convolution(writer, node, tensors)
+    for rule in (_cp, _tucker, _train, _mttkrp, _tucker_factor):
         found = rule(writer, node, tensors)
         if found is not None:
             return found

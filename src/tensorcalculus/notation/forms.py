@@ -311,6 +311,7 @@ class Forms:
                 under += f.divisors
             else:
                 over.append(f)
+        over = [f for f in over if not (isinstance(f, Num) and f.value == 1)] or over[:1]
         over.sort(key=simplicity)
         order = max(f.order for f in (*over, *under))
         flat = all(f.flat for f in (*over, *under))

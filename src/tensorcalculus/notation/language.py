@@ -86,10 +86,14 @@ def _of_two(name: str, a: Expr, b: Expr, axis: int | None) -> Expr:
 
 
 def _maximum(a: Expr, b: Expr | None = None, axis: int | None = None) -> Expr:
+    if b is Number(0) and axis is None:
+        return apply("relu", a)
     return build.maximum_of(a, axis) if b is None else _of_two("maximum", a, b, axis)
 
 
 def _minimum(a: Expr, b: Expr | None = None, axis: int | None = None) -> Expr:
+    if b is Number(0) and axis is None:
+        return build.scale(-1, apply("relu", build.scale(-1, a)))
     return build.minimum_of(a, axis) if b is None else _of_two("minimum", a, b, axis)
 
 

@@ -256,4 +256,3 @@ class Reduction:
             row = vectors.get((j,)) or self.ones(j)
             return forms.chain(column, forms.transposed(row)), True
         return None, False
-

@@ -47,6 +47,12 @@ def logarithm(node: Map) -> Expr | None:
     u = one_plus(a)
     if u is not None:
         return _log_one_plus(u)
+    c, inner = split_scale(a)
+    if c > 0 and c != 1 and isinstance(inner, (Map, Operation)):
+        # log(2*cosh(x)): the number comes out where the rest has a form of its own.
+        opened = logarithm(Map(node.function, (inner,)))
+        if opened is not None:
+            return add([(1, broadcast(apply("log", c), a.shape)), (1, opened)])
     if isinstance(a, Operation):
         if a.row.name == "det":
             return operation("logdet", a.args[0])

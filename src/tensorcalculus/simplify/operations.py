@@ -282,4 +282,3 @@ def slice_inside(node: Operation) -> Expr | None:
     if c != 1:
         return scale(c, Operation(node.row, (base,), node.params))
     return None
-

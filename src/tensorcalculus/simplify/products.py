@@ -345,6 +345,25 @@ def fold_sigmoid(node: Contraction) -> Expr | None:
     return None
 
 
+@rule(Contraction, "tanh", "sinh(x)/cosh(x) = tanh(x)")
+def fold_tanh(node: Contraction) -> Expr | None:
+    pairs = _pairs(node)
+    for a, (e, legs) in enumerate(pairs):
+        if not (isinstance(e, Map) and e.function.name == "sinh"):
+            continue
+        for b, (f, other) in enumerate(pairs):
+            base, p, _ = as_power(f)
+            cosh = isinstance(base, Map) and base.function.name == "cosh" and other == legs
+            if not cosh or base.args[0] is not e.args[0]:  # type: ignore[attr-defined]
+                continue
+            if isinstance(p, Number) and isinstance(p.value, int) and p.value < 0:
+                rest: Pairs = [(apply("tanh", e.args[0]), legs)]
+                if p.value != -1:
+                    rest.append((power(base, p.value + 1), legs))
+                return _without(node, (a, b), rest)
+    return None
+
+
 @rule(Contraction, "exponentials multiply", "exp(x)*exp(y) = exp(x+y)")
 def merge_exponentials(node: Contraction) -> Expr | None:
     groups: dict[tuple[int, ...], list[int]] = {}
@@ -369,4 +388,3 @@ def absolute_times_sign(node: Contraction) -> Expr | None:
                 if size and f.args[0] is e.args[0]:  # type: ignore[attr-defined]
                     return _without(node, (a, b), [(e.args[0], legs)])
     return None
-

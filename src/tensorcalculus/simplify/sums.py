@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tensorcalculus.expr.combination import add, scale
 from tensorcalculus.expr.contraction import contract, is_permutation, symmetric
+from tensorcalculus.expr.maps import apply
 from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Operation, Scalar
 from tensorcalculus.expr.rebuild import substitute
 from tensorcalculus.simplify.engine import rule
@@ -45,6 +46,17 @@ def common_factor(node: Combination) -> Expr | None:
     return _factored(node, best[1])
 
 
+@rule(Combination, "hyperbolic", "exp(x)+exp(-x) = 2*cosh(x), exp(x)-exp(-x) = 2*sinh(x)")
+def hyperbolic(node: Combination) -> Expr | None:
+    if len(node.terms) != 2:
+        return None
+    (a, b), (p, q) = node.terms, node.coefficients
+    both = all(isinstance(t, Map) and t.function.name == "exp" for t in (a, b))
+    if not both or abs(p) != abs(q) or a.args[0] is not scale(-1, b.args[0]):  # type: ignore[attr-defined]
+        return None
+    return scale(2 * p, apply("cosh" if p == q else "sinh", a.args[0]))  # type: ignore[attr-defined]
+
+
 @rule(Combination, "sigmoid complement", "sigmoid(-x) = 1-sigmoid(x), where both stand in a sum")
 def sigmoid_complement(node: Combination) -> Expr | None:
     """Write one of a complementary pair by the other and collect, where that is shorter."""
@@ -65,6 +77,28 @@ def sigmoid_complement(node: Combination) -> Expr | None:
         if opened.size < node.size:
             return opened
     return None
+
+
+@rule(Contraction, "centred sum", "sum(x-mean(x)) = 0")
+def centred_sum(node: Contraction) -> Expr | None:
+    """A sum over all entries of a combination that holds a constant, where it then collapses."""
+    if node.out or len(node.operands) != 1 or not isinstance(node.operands[0], Combination):
+        return None
+    inner, legs = node.operands[0], node.legs[0]
+    assert isinstance(inner, Combination)
+    constant = any(
+        isinstance(t, Contraction) and t.ndim and not any(t.legs) and len(set(t.out)) == t.ndim
+        for t in inner.terms
+    )
+    if not constant or len(set(legs)) != len(legs):
+        return None
+    opened = add(
+        [
+            (c, contract([(t, legs)], ()))
+            for c, t in zip(inner.coefficients, inner.terms, strict=True)
+        ]
+    )
+    return opened if opened.size < node.size else None
 
 
 def expand(e: Expr) -> Expr:
