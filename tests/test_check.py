@@ -9,9 +9,9 @@ import pytest
 
 import tensorcalculus as tc
 from tensorcalculus.check import COMPLEX_STEP, DIFFERENCES, CheckReport
-from tensorcalculus.draw import basis, draw_values
 from tensorcalculus.expr.functions import FUNCTIONS
 from tensorcalculus.expr.maps import apply
+from tensorcalculus.random_data import basis, draw_values
 from tensorcalculus.testing import values_for
 
 

@@ -23,7 +23,7 @@ LAZY = {"scipy", "lark", "cotengra", "rich", "typer", "torch", "jax"}
 # A unit is a package or a module directly below the root; the root's own __init__ is ROOT.
 UNITS = {
     *("errors", "expr", "simplify", "calculus", "notation", "compile"),
-    *("face", "api", "draw", "check", "testing", "cli", ROOT),
+    *("face", "api", "random_data", "check", "testing", "cli", ROOT),
 }
 
 # What each unit may import, besides itself.
@@ -37,7 +37,7 @@ ALLOWED = {
     "face": UNITS,
     "api": UNITS - {"cli"},
     # Random data for expressions, which checks and the published strategies share.
-    "draw": {"expr", "simplify", "errors", "compile"},
+    "random_data": {"expr", "simplify", "errors", "compile"},
     "check": UNITS - {"cli"},
     "testing": UNITS - {"cli"},
     "cli": UNITS,

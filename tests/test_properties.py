@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 import tensorcalculus as tc
 from tensorcalculus.check import check
 from tensorcalculus.compile.sizes import solve_sizes
-from tensorcalculus.draw import draw_sizes, draw_values
 from tensorcalculus.errors import CheckError, InputError
 from tensorcalculus.expr.node import Expr, Variable
+from tensorcalculus.random_data import draw_sizes, draw_values
 from tensorcalculus.testing import expressions, values_for
 
 WELL = 1e-8

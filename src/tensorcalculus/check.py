@@ -11,9 +11,9 @@ import numpy as np
 
 from tensorcalculus.calculus.derivative import find_variable, jacobian
 from tensorcalculus.compile.program import Program
-from tensorcalculus.draw import basis, draw_sizes, draw_values, stays_inside
 from tensorcalculus.errors import CheckError, InputError
 from tensorcalculus.expr.node import Expr, Map, Operation, Variable, variables_of, walk
+from tensorcalculus.random_data import basis, draw_sizes, draw_values, stays_inside
 
 COMPLEX_STEP = "complex step"
 DIFFERENCES = "finite differences"

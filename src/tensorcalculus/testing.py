@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensorcalculus.draw import draw_sizes, draw_values
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr import build
 from tensorcalculus.expr.combination import add, scale
@@ -30,6 +29,7 @@ from tensorcalculus.expr.maps import apply, power
 from tensorcalculus.expr.node import Expr, Number, Shape, Variable, variables_of
 from tensorcalculus.expr.operations import operation, spectral
 from tensorcalculus.expr.operations.structural import index
+from tensorcalculus.random_data import draw_sizes, draw_values
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
