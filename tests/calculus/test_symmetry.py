@@ -41,6 +41,12 @@ def test_projection_stays_in_the_space(structure: str) -> None:
     f.check("S", order=2)
 
 
+def test_a_broadcast_diagonal_is_not_symmetric() -> None:
+    f = tc.parse("tr(A'*diag(S)*ones(n)')", S="n n sym", A="n n")
+    f.check("S", "A")
+    assert str(f.gradient("A")) == "diag(S)*ones(n)'"
+
+
 def test_unknown_option_is_refused() -> None:
     with pytest.raises(ValueError, match="projected, full"):
         tc.parse("tr(S)", S="n n sym").gradient("S", symmetry="half")

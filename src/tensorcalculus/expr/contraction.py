@@ -361,7 +361,7 @@ def _symmetric(e: Expr) -> bool:
     if len(e.shape) != 2 or e.shape[0] is not e.shape[1]:
         return False
     if isinstance(e, Contraction):
-        if len(e.operands) == 1 and e.operands[0].ndim == 2 and len(set(e.out)) == 2:
+        if is_permutation(e) is not None:
             return symmetric(e.operands[0])
         pairs = list(zip(e.operands, e.legs, strict=True))
         first, second = _canonical(pairs, e.out), _canonical(pairs, e.out[::-1])
