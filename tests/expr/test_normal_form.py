@@ -163,7 +163,7 @@ def test_building_keeps_the_value(pair: Both) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=10_000, derandomize=False)
+@settings(deadline=None, max_examples=10_000)
 @given(both())
 def test_building_keeps_the_value_often(pair: Both) -> None:
     keeps_value(pair)

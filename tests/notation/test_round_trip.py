@@ -207,7 +207,7 @@ def test_random(f: Expr) -> None:
 
 
 @pytest.mark.slow
-@settings(RELAXED, max_examples=2000, derandomize=False)
+@settings(RELAXED, max_examples=2000)
 @given(expressions(max_nodes=12))
 def test_many_random(f: Expr) -> None:
     check_random(f)
