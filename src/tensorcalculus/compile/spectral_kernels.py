@@ -447,10 +447,16 @@ def _check_regular(eigenvalues: Array) -> None:
         raise InputError("sqrtm: the square root is not differentiable at a singular matrix")
 
 
-def _derivative(name: str, a: Array, e: Array) -> Array:
+def _derivative(name: str, a: Array, e: Array, balance: bool = True) -> Array:
     """Fréchet derivatives at one matrix ``a`` in the directions ``e`` of shape (..., n, n)."""
     from scipy import linalg
 
+    # A second derivative puts a direction into the matrix, [A E; 0 A]: balanced, a large E costs
+    # no digits. T is diagonal, L(A, E) = T L(inv(T) A T, inv(T) E T) inv(T).
+    balanced, (scales, _) = linalg.matrix_balance(a, permute=False, separate=True)
+    ratio = scales[:, None] / scales
+    if balance and np.any(ratio != 1.0):
+        return _derivative(name, np.asarray(balanced), e / ratio, balance=False) * ratio
     n = a.shape[-1]
     out = np.zeros(e.shape, np.result_type(a, e))
     root = np.empty((0, 0))
