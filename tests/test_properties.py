@@ -252,7 +252,8 @@ def hessian_applied(f: Expr) -> None:
             continue
         h = at(f.hessian(variable), where)
         g = at(f.gradient(variable), where)
-        size = max(float(np.abs(at(f, where)).max()), float(np.abs(g).max(initial=0)))
+        # Where everything cancels to 0 the rounding of terms of moderate size is left.
+        size = max(float(np.abs(at(f, where)).max()), float(np.abs(g).max(initial=0)), 1e-3)
         if not np.all(np.isfinite(h)) or not steady(f.hessian(variable), where, h, size):
             continue
         inside = {"sym", "spd", "diag", "tri"} & variable.properties
