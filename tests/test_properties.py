@@ -17,7 +17,7 @@ import tensorcalculus as tc
 from tensorcalculus.check import check
 from tensorcalculus.compile.sizes import solve_sizes
 from tensorcalculus.errors import CheckError, InputError
-from tensorcalculus.expr.node import Expr, Variable
+from tensorcalculus.expr.node import Expr, Variable, walk
 from tensorcalculus.random_data import draw_sizes, draw_values
 from tensorcalculus.testing import expressions, values_for
 
@@ -209,6 +209,9 @@ def equals_numbers(f: Expr, order: int) -> None:
         # derivative: rounding of the data alone moves its value.
         value = at(f, where)
         trusted = steady(f, where, value, float(np.abs(value).max(initial=0)))
+        # Functions of singular vectors at a matrix of lower rank: a limit that README states;
+        # tests/calculus/test_decompositions.py holds what is right there.
+        trusted &= not {"svd_U", "svd_V"} & {n.row.name for n in walk(f) if hasattr(n, "row")}
         if trusted and "no point to check at" not in str(error):
             raise
 
