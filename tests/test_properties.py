@@ -193,6 +193,17 @@ def test_modes_agree_often(f: Expr) -> None:
     modes_agree(f)
 
 
+def singular_vectors_degenerate(f: Expr, where: Point) -> bool:
+    for node in walk(f):
+        row = getattr(node, "row", None)
+        if row is not None and row.name in ("svd_U", "svd_V"):
+            values = np.linalg.svd(at(node.children[0], where), compute_uv=False)
+            gaps = np.append(-np.diff(values, axis=-1), values[..., -1:])
+            if gaps.min(initial=np.inf) < 1e-8 * values.max(initial=0):
+                return True
+    return False
+
+
 def equals_numbers(f: Expr, order: int) -> None:
     where = point(f)
     if where is None:
@@ -209,9 +220,9 @@ def equals_numbers(f: Expr, order: int) -> None:
         # derivative: rounding of the data alone moves its value.
         value = at(f, where)
         trusted = steady(f, where, value, float(np.abs(value).max(initial=0)))
-        # Functions of singular vectors at a matrix of lower rank: a limit that README states;
-        # tests/calculus/test_decompositions.py holds what is right there.
-        trusted &= not {"svd_U", "svd_V"} & {n.row.name for n in walk(f) if hasattr(n, "row")}
+        # Functions of singular vectors are wrong where singular values vanish or coincide:
+        # tests/calculus/test_known_faults.py pins that. Elsewhere they are held to the numbers.
+        trusted &= not singular_vectors_degenerate(f, where)
         if trusted and "no point to check at" not in str(error):
             raise
 
