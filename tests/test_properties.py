@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 import tensorcalculus as tc
 from tensorcalculus.check import check
-from tensorcalculus.compile.sizes import solve_sizes
+from tensorcalculus.compiler.sizes import solve_sizes
 from tensorcalculus.errors import CheckError, InputError
 from tensorcalculus.expr.node import Expr, Variable, walk
 from tensorcalculus.random_data import draw_sizes, draw_values

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tensorcalculus.api import derivative, eigh, function, functions, parse, qr, svd, variables
+from tensorcalculus.api import (
+    compile,
+    derivative,
+    eigh,
+    function,
+    functions,
+    parse,
+    qr,
+    svd,
+    variables,
+)
 from tensorcalculus.errors import (
     CheckError,
     GaugeWarning,
@@ -35,6 +45,7 @@ __all__ = [
     "TensorCalculusError",
     "UnknownNameError",
     "Variable",
+    "compile",
     "derivative",
     "eigh",
     "function",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tensorcalculus.compiler.compiled import Compiled
     from tensorcalculus.expr.node import Expr, Variable
 
 
@@ -67,6 +68,19 @@ def derivative(
         raise TypeError(f"an expression is expected, not {f!r}; read a formula with tc.parse")
 
     return differentiate(f, wrt, order, **options)
+
+
+def compile(outputs: Expr | Sequence[Expr], *, backend: str = "numpy") -> Compiled:
+    """One function for several expressions, all parts that they share computed once.
+
+    >>> import numpy as np, tensorcalculus as tc
+    >>> f = tc.parse("norm2(X*w-y)^2", X="m n", w="n", y="m")
+    >>> run = tc.compile([f, f.gradient("w"), f.hessian("w")])
+    >>> value, gradient, hessian = run(X=np.eye(2), w=np.ones(2), y=np.zeros(2))
+    """
+    from tensorcalculus.compiler.compiled import Compiled
+
+    return Compiled(outputs, backend)
 
 
 def function(name: str, *args: Any) -> Expr:

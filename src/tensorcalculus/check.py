@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tensorcalculus.calculus.derivative import find_variable, jacobian
-from tensorcalculus.compile.program import Program
+from tensorcalculus.compiler.program import Program
 from tensorcalculus.errors import CheckError, InputError
 from tensorcalculus.expr.node import Expr, Map, Operation, Variable, variables_of, walk
 from tensorcalculus.random_data import basis, draw_sizes, draw_values, stays_inside

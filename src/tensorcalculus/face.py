@@ -137,7 +137,7 @@ class Face:
         return self._program().source()
 
     def _program(self) -> Any:
-        from tensorcalculus.compile.program import Program
+        from tensorcalculus.compiler.program import Program
 
         memo = self._expr.memo
         if "program" not in memo:

@@ -9,8 +9,8 @@ from zlib import crc32
 
 import numpy as np
 
-from tensorcalculus.compile.program import Program
-from tensorcalculus.compile.sizes import solve_sizes
+from tensorcalculus.compiler.program import Program
+from tensorcalculus.compiler.sizes import solve_sizes
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.node import Expr, Map, Number, Operation, Variable, variables_of, walk

@@ -8,7 +8,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tensorcalculus.compile.kernels import Array, as_inexact
+from tensorcalculus.compiler.kernels import Array, as_inexact
 from tensorcalculus.errors import InputError
 
 # Estimated relative error above which a divided difference is also tried by quadrature.

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import linalg, special
 
-from tensorcalculus.compile import kernels as K
-from tensorcalculus.compile import spectral_kernels as S
+from tensorcalculus.compiler import kernels as K
+from tensorcalculus.compiler import spectral_kernels as S
 from tensorcalculus.errors import GaugeWarning, InputError
 
 STEP = 1e-30

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from tensorcalculus.compile.pairwise import Piece
+from tensorcalculus.compiler.pairwise import Piece
 from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.node import Expr, Operation, Scalar, Variable, walk
 
@@ -80,7 +80,7 @@ class OperationSource:
 
     def function(self, f: Expr) -> str:
         """A scalar function of ``t`` as a lambda."""
-        from tensorcalculus.compile.numpy_source import Emitter
+        from tensorcalculus.compiler.numpy_source import Emitter
 
         inner = Emitter([f], {}, list(self.dim_names), self.sizes)
         placeholder = next((n for n in walk(f) if isinstance(n, Variable)), None)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tensorcalculus.compile.kernels import Array
+from tensorcalculus.compiler.kernels import Array
 from tensorcalculus.errors import InputError
 
 

@@ -11,8 +11,8 @@ import warnings
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tensorcalculus.compile.divided_differences import divided_difference
-from tensorcalculus.compile.kernels import Array, as_inexact, product_except
+from tensorcalculus.compiler.divided_differences import divided_difference
+from tensorcalculus.compiler.kernels import Array, as_inexact, product_except
 from tensorcalculus.errors import GaugeWarning, InputError
 
 __all__ = [

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from tensorcalculus.compile.numpy_operations import OperationSource, number
-from tensorcalculus.compile.pairwise import Piece, expanded, order, pair, permuted
+from tensorcalculus.compiler.numpy_operations import OperationSource, number
+from tensorcalculus.compiler.pairwise import Piece, expanded, order, pair, permuted
 from tensorcalculus.expr.node import (
     Combination,
     Contraction,

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tensorcalculus.compile import divided_differences, factors, kernels, spectral_kernels
-from tensorcalculus.compile.numpy_source import Emitter
-from tensorcalculus.compile.sizes import bind_arrays, solve_sizes
-from tensorcalculus.compile.stable import stabilize
+from tensorcalculus.compiler import divided_differences, factors, kernels, spectral_kernels
+from tensorcalculus.compiler.numpy_source import Emitter
+from tensorcalculus.compiler.sizes import bind_arrays, solve_sizes
+from tensorcalculus.compiler.stable import stabilize
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.context import remembered
 from tensorcalculus.expr.node import Expr, Operation, Variable, variables_of, walk
