@@ -21,6 +21,7 @@ from tensorcalculus.expr.node import (
     Variable,
     walk,
 )
+from tensorcalculus.expr.operations.matrix_functions import write_out
 
 NUMPY = """exp expm1 log log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh
 arctanh abs sign floor ceil round maximum minimum arctan2"""
@@ -45,6 +46,7 @@ def evaluate(
 ) -> np.ndarray:
     """The value of ``e``; sizes of symbols are read off the arrays, others given."""
     known = dict(sizes or {})
+    e = write_out(e)
     nodes = list(walk(e))
     for node in nodes:
         if isinstance(node, Variable):
@@ -199,7 +201,21 @@ def _spectral(node: Operation, args: list[np.ndarray], sizes: Mapping[str, int])
     return _each(rule)(node, args, sizes)
 
 
+def _singular(left: bool) -> Callable[..., np.ndarray]:
+    def rule(node: Operation, args: list[np.ndarray], sizes: Mapping[str, int]) -> np.ndarray:
+        def one(a: np.ndarray) -> np.ndarray:
+            u, s, vt = np.linalg.svd(a, full_matrices=False)
+            fs = np.array([float(evaluate(node.params[0], {"t": x}, sizes)) for x in s])
+            return u @ np.diag(fs) @ (u.T if left else vt)
+
+        return _each(one)(node, args, sizes)
+
+    return rule
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
+    "singular": _singular(False),
+    "singular_left": _singular(True),
     "inv": _each(np.linalg.inv),
     "det": _each(np.linalg.det),
     "logdet": _each(lambda a: np.linalg.slogdet(a)[1]),

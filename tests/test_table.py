@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import tensorcalculus as tc
@@ -12,7 +13,7 @@ from tensorcalculus.expr.dims import dim
 from tensorcalculus.expr.functions import FUNCTIONS, ScalarFunction
 from tensorcalculus.expr.maps import apply
 from tensorcalculus.expr.node import Expr, Number, Operation, Variable, variables_of
-from tensorcalculus.expr.operations import OPERATIONS, OperationRow, spectral
+from tensorcalculus.expr.operations import OPERATIONS, OperationRow, matrix_functions
 from tensorcalculus.expr.operations.row import register as register_operation
 
 MODES = ("reverse", "forward", "mixed")
@@ -86,11 +87,40 @@ def test_values_known_in_closed_form_are_right(row: ScalarFunction) -> None:
         assert f(x=float(at)) == pytest.approx(value, abs=1e-15)
 
 
+def sampled(row: ScalarFunction) -> np.ndarray:
+    """Points of the interval of the only argument, their mirror images, and 0, in the domain."""
+    (low, high) = row.sample[0]
+    points = np.linspace(low, high, 41)
+    both = np.concatenate([points, -points, [0.0]])
+    with np.errstate(all="ignore"):
+        return both[np.isfinite(apply(row, variable("x", "n"))(x=both))]
+
+
+UNARY = [row for row in ROWS if row.arity == 1]
+
+
+@pytest.mark.parametrize("row", UNARY, ids=lambda row: row.name)
+def test_even_and_odd_functions_are_declared(row: ScalarFunction) -> None:
+    f, x = apply(row, variable("x", "n")), sampled(row)
+    mirrored = x[np.isin(-x, x)]
+    found = [
+        sign
+        for sign in (-1, 1)
+        if len(mirrored) > 1 and np.allclose(f(x=-mirrored), sign * f(x=mirrored), rtol=1e-14)
+    ]
+    assert found == ([row.parity] if row.parity else [])
+
+
+@pytest.mark.parametrize("row", [r for r in UNARY if r.nonnegative], ids=lambda row: row.name)
+def test_nonnegative_functions_are_so(row: ScalarFunction) -> None:
+    assert np.all(apply(row, variable("x", "n"))(x=sampled(row)) >= 0)
+
+
 # -- operations ----------------------------------------------------------------------------------
 
 
 def _t() -> Expr:
-    return spectral.placeholder()
+    return matrix_functions.placeholder()
 
 
 ARGUMENTS: dict[str, list[tuple[list[str], tuple]]] = {
@@ -131,6 +161,30 @@ ARGUMENTS: dict[str, list[tuple[list[str], tuple]]] = {
         (["n"], (tc.function("exp", _t()), 1)),
         (["n"], (tc.function("sin", _t()), 2)),
         (["b n"], (_t() ** 4, 1)),
+    ],
+    "spectral_derivative": [
+        (["n n", "n n"], (tc.function("tanh", _t()), "")),
+        (["n n", "n n", "n n"], (tc.function("sin", _t()), "")),
+        (["n n", "b n n"], (_t() ** 3, "odd")),
+    ],
+    "singular": [
+        (["m n"], (tc.function("tanh", _t()),)),
+        (["n n"], (_t() ** 2,)),
+        (["b m n"], (tc.function("cos", _t()),)),
+    ],
+    "singular_derivative": [
+        (["m n", "m n"], (tc.function("sinh", _t()),)),
+        (["n n", "b n n"], (_t() ** 3,)),
+    ],
+    "singular_left": [
+        (["m n"], (_t() ** 4,)),
+        (["m n"], (tc.function("exp", _t()),)),
+        (["b n n"], (_t() ** 2,)),
+    ],
+    "signed_difference": [
+        (["n"], (tc.function("tanh", _t()), "odd", "+-")),
+        (["n"], (_t() ** 2, "even", "++")),
+        (["b n"], (_t() ** 3, "odd", "++-")),
     ],
     "pinv": [(["m n"], ()), (["b m n"], ())],
     "svd_U": [(["m n"], ()), (["b m n"], ())],
@@ -175,6 +229,13 @@ def test_operation_twice(row: OperationRow, shapes: list[str], params: tuple, k:
     weights = Variable("w", f.shape)
     inner = (weights * f).sum() if f.ndim else weights * f
     check(inner, f"x{k}", order=2, sizes={"b": 2} if batched else None)
+
+
+@pytest.mark.parametrize("name", [n for n, row in OPERATIONS.items() if row.transposes])
+def test_operations_that_commute_with_the_transpose_do(name: str) -> None:
+    f = call_row(OPERATIONS[name], ["n n"], ())
+    X = np.array([[4.0, 1.0, 0.5], [0.2, 3.0, -1.0], [0.3, 0.6, 5.0]])
+    np.testing.assert_allclose(f(x0=X.T), f(x0=X).T, rtol=1e-12, atol=1e-14)
 
 
 # -- the table guards itself ---------------------------------------------------------------------

@@ -27,7 +27,7 @@ from tensorcalculus.expr.dims import Dim, dim
 from tensorcalculus.expr.functions import FUNCTIONS
 from tensorcalculus.expr.maps import apply, power
 from tensorcalculus.expr.node import Expr, Number, Shape, Variable, variables_of
-from tensorcalculus.expr.operations import operation, spectral
+from tensorcalculus.expr.operations import matrix_functions, operation, spectral
 from tensorcalculus.expr.operations.structural import index
 from tensorcalculus.random_data import draw_sizes, draw_values
 
@@ -432,9 +432,9 @@ class _Grower:
         if name == "power":
             return build.matrix_power(self.regular(d, budget), self.pick([2, 3, 5, -2]))
         if name == "spectral":
-            t = spectral.placeholder()
+            t = matrix_functions.placeholder()
             f = self.pick([apply("tanh", t), power(t, 3), apply("sin", t) + t])
-            return spectral.spectral(f, self.grow(shape, budget))
+            return matrix_functions.spectral(f, self.grow(shape, budget))
         if name == "expm":
             return operation("expm", self.bounded(self.grow(shape, budget)))
         if name == "frechet":

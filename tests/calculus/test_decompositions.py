@@ -288,3 +288,32 @@ def test_functions_without_a_value_say_so() -> None:
         np.linalg.cholesky(X).sum().gradient("X")(X=-np.eye(2))
     with pytest.raises(tc.InputError, match="singular"):
         np.linalg.inv(X).sum().gradient("X")(X=np.zeros((2, 2)))
+
+
+# -- far apart magnitudes ------------------------------------------------------------------------
+
+
+def slopes(function: Callable[[np.ndarray], Any], x: np.ndarray, step: float) -> np.ndarray:
+    """Central differences of fourth order, the axis of the variable last."""
+    columns = []
+    for d in np.eye(len(x)):
+        near = np.asarray(function(x + step * d)) - function(x - step * d)
+        far = np.asarray(function(x + 2 * step * d)) - function(x - 2 * step * d)
+        columns.append((8 * near - far) / (12 * step))
+    return np.stack(columns, -1)
+
+
+@pytest.mark.parametrize("inner", ["sin(x)*sin(x)'", "x*x'"])
+@pytest.mark.parametrize("m", [3, 4])
+def test_hessian_of_a_frechet_derivative_in_large_directions(inner: str, m: int) -> None:
+    """The product of many large entries puts directions of 1e8 beside a matrix of order 1.
+
+    The Fréchet derivative of the block matrix [A E; 0 A] keeps its digits only if it is balanced
+    first (``spectral_kernels._derivative``): without, the Hessian is wrong by 1e-6 to 0.5.
+    """
+    f = tc.parse(f"prod(16*m*diag(frechet_expm({inner}+eye(m),ones(m,m))))", x="m")
+    g, h = f.gradient("x"), f.hessian("x")
+    x = np.random.default_rng(1).standard_normal(m)
+    for derived, function in ((g, f), (h, g)):
+        expected = slopes(lambda at, function=function: function(x=at), x, 1e-5)
+        assert_allclose(derived(x=x), expected, rtol=0, atol=1e-8 * np.abs(expected).max())

@@ -13,6 +13,7 @@ _IN_DERIVATIVES = {
     *("argmax_share", "cofactor", "degenerate_check", "divided_difference", "eigh_V", "embed"),
     *("frechet_expm", "frechet_logm", "frechet_sqrtm", "gap_multiply", "lower", "prod_except"),
     *("qr_Q", "qr_R", "reciprocal0", "revcumsum", "shift", "sign0", "svd_U", "svd_V"),
+    *("signed_difference", "singular", "singular_left"),
 }
 """Words that people seldom type and derivatives are printed with."""
 
@@ -79,9 +80,8 @@ def _all() -> list[Entry]:
         reference = OPERATIONS[name].reference if name in OPERATIONS else ""
         group = GROUPS[3] if name in _IN_DERIVATIVES else GROUPS[1]
         found.append(Entry(name, arguments, group, meaning, reference))
-    parts = {"svd": "U, s, V", "eigh": "d, V", "qr": "Q, R"}
-    for name in DECOMPOSITIONS:
-        row = next(r for r in OPERATIONS.values() if r.name.split("_")[0] == name)
-        meaning = f"written ... where ({parts[name]}) = {name}(A); {row.domain}"
+    for name, parts in DECOMPOSITIONS.items():
+        row = OPERATIONS[[*parts.values()][-1]]
+        meaning = f"written ... where ({', '.join(parts)}) = {name}(A); {row.domain}"
         found.append(Entry(name, "A", GROUPS[2], meaning, row.reference))
     return sorted(found, key=lambda e: (GROUPS.index(e.group), e.name.lower(), e.name))

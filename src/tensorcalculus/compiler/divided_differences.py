@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import combinations_with_replacement
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tensorcalculus.compiler.kernels import Array, as_inexact
-from tensorcalculus.errors import InputError
+from tensorcalculus.errors import GaugeWarning, InputError
 
 # Estimated relative error above which a divided difference is also tried by quadrature.
 _ACCURATE = 1e-14
@@ -18,7 +19,10 @@ _POINTS = {1: 8, 2: 6, 3: 5}
 
 
 def divided_difference(
-    functions: Sequence[Callable[[Array], Array]], d: ArrayLike, order: int
+    functions: Sequence[Callable[[Array], Array]],
+    d: ArrayLike,
+    order: int,
+    jumps: bool = False,
 ) -> Array:
     """Divided differences ``f[d_i0, ..., d_ik]`` of all index tuples, for ``k = order``.
 
@@ -28,6 +32,8 @@ def divided_difference(
         ``[f, f', f'', ...]``, vectorised, at least ``order + 1`` of them.
     d : array, shape (..., n)
     order : int
+    jumps : bool
+        Whether the functions jump at 0, so that no integral may run across it.
 
     Returns
     -------
@@ -60,7 +66,7 @@ def divided_difference(
         values = np.asarray(functions[0](points), dtype=np.float64)
         errors = np.finfo(np.float64).eps * np.abs(values)
         for k in range(1, order + 1):
-            values, errors = _raise_order(functions[k], points, values, errors, k)
+            values, errors = _raise_order(functions[k], points, values, errors, k, jumps)
     # Entry (i0, ..., ik) is the value for the sorted tuple of the ranks.
     table = _positions(n, order + 1)
     rows = np.arange(len(points)).reshape((-1,) + (1,) * (order + 1))
@@ -69,6 +75,66 @@ def divided_difference(
         for axis in range(order + 1)
     )
     return values[rows, table[index]].reshape(batch + (n,) * (order + 1)).astype(given.dtype)
+
+
+def signed_difference(
+    functions: Sequence[Callable[[Array], Array]], s: ArrayLike, parity: str, signs: str
+) -> Array:
+    """Divided differences ``f[+-s_i0, ..., +-s_ik]`` of a function continued to negative numbers.
+
+    Parameters
+    ----------
+    functions : sequence of callables
+        ``[f, f', ...]`` for arguments >= 0.
+    s : array, shape (..., n)
+        Singular values, or these and their negatives.
+    parity : {"odd", "even"}
+        How f is continued: its k-th derivative at -t is ``(-1)^(k+1)`` or ``(-1)^k`` times that at
+        t.  Where f(0) is not 0 the continued function is 0 at 0 alone, with all its derivatives:
+        the directions beyond a thin decomposition contribute nothing.
+    signs : str
+        One "+" or "-" an argument, as in "+-".
+
+    Warns
+    -----
+    GaugeWarning
+        Where some ``s`` is 0 to rounding and the odd continuation jumps there.
+    """
+    given = as_inexact(s)
+    n = given.shape[-1]
+    odd, jumps = parity == "odd", False
+    if given.size:
+        with np.errstate(all="ignore"):
+            jumps = bool(functions[0](np.zeros(1))[0] != 0)
+        largest = np.abs(given).max(axis=-1, keepdims=True)
+        tiny = np.abs(given) <= 64 * n * np.finfo(given.dtype).eps * largest
+        if jumps and np.any(tiny):
+            if parity == "odd" and "-" in signs:
+                warnings.warn(
+                    "a function of singular vectors has no derivative where a singular value is "
+                    "0: the vectors are not unique there; their contribution is set to 0",
+                    GaugeWarning,
+                    stacklevel=2,
+                )
+            given = np.where(tiny, given.dtype.type(0), given)
+    continued = [_continued(f, (k + odd) % 2 == 1, jumps) for k, f in enumerate(functions)]
+    if "-" not in signs:
+        return divided_difference(continued, given, len(signs) - 1, jumps)
+    both = np.concatenate([given, -given], axis=-1)
+    whole = divided_difference(continued, both, len(signs) - 1, jumps)
+    return whole[..., *(slice(0, n) if sign == "+" else slice(n, None) for sign in signs)]
+
+
+def _continued(f: Callable[[Array], Array], odd: bool, jumps: bool) -> Callable[[Array], Array]:
+    """``f`` for negative arguments as well; 0 at 0 where it would jump."""
+
+    def function(t: Array) -> Array:
+        value = np.asarray(f(np.abs(t)))
+        if odd:
+            value = np.sign(t) * value
+        return np.where(t == 0, 0.0, value) if odd or jumps else value
+
+    return function
 
 
 def _tuples(n: int, length: int) -> NDArray[np.intp]:
@@ -86,7 +152,12 @@ def _positions(n: int, length: int) -> NDArray[np.intp]:
 
 
 def _raise_order(
-    derivative: Callable[[Array], Array], points: Array, values: Array, errors: Array, k: int
+    derivative: Callable[[Array], Array],
+    points: Array,
+    values: Array,
+    errors: Array,
+    k: int,
+    jumps: bool,
 ) -> tuple[Array, Array]:
     """Divided differences of order ``k``, and their error estimates, from those of ``k - 1``."""
     eps = np.finfo(np.float64).eps
@@ -96,7 +167,11 @@ def _raise_order(
     gap = points[:, tuples[:, -1]] - points[:, tuples[:, 0]]
     out = (values[:, right] - values[:, left]) / gap
     error = (errors[:, right] + errors[:, left]) / np.abs(gap) + eps * np.abs(out)
-    rows, columns = np.nonzero(~((error <= _ACCURATE * np.abs(out)) & np.isfinite(error)))
+    poor = ~((error <= _ACCURATE * np.abs(out)) & np.isfinite(error))
+    if jumps:
+        low, high = points[:, tuples[:, 0]], points[:, tuples[:, -1]]
+        poor &= (low == high) | (low > 0) | (high < 0)
+    rows, columns = np.nonzero(poor)
     if rows.size:
         x = points[rows[:, None], tuples[columns]]
         count = _POINTS.get(k, 4)

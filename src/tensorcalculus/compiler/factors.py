@@ -58,3 +58,8 @@ def factorize(a: ArrayLike) -> Factorization:
 def spectral(function: Callable[[Array], Array], d: Array, v: Array) -> Array:
     """``V diag(f(d)) V'``."""
     return (v * function(d)[..., None, :]) @ np.swapaxes(v, -1, -2)
+
+
+def singular(function: Callable[[Array], Array], u: Array, s: Array, v: Array) -> Array:
+    """``U diag(f(s)) V'``."""
+    return (u * function(s)[..., None, :]) @ np.swapaxes(v, -1, -2)

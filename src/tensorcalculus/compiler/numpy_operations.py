@@ -99,7 +99,7 @@ class OperationSource:
 
     def functions(self, f: Expr, count: int) -> str:
         from tensorcalculus.calculus.sweep import reverse
-        from tensorcalculus.expr.operations.spectral import placeholder
+        from tensorcalculus.expr.operations.matrix_functions import placeholder
 
         texts = []
         for _ in range(count + 1):
@@ -116,6 +116,20 @@ class OperationSource:
         f, count = node.params
         d = self.emit(node.args[0]).text
         return f"divided_difference({self.functions(f, count + 2)}, {d}, {count})"
+
+    def op_singular(self, node: Operation) -> str:
+        basis = self.name(f"spectral_kernels.svd({self.emit(node.args[0]).text})")
+        return f"factors.singular({self.function(node.params[0])}, *{basis})"
+
+    def op_singular_left(self, node: Operation) -> str:
+        basis = self.name(f"spectral_kernels.svd({self.emit(node.args[0]).text})")
+        f = self.function(node.params[0])
+        return f"factors.singular({f}, {basis}[0], {basis}[1], {basis}[0])"
+
+    def op_signed_difference(self, node: Operation) -> str:
+        f, parity, signs = node.params
+        s = self.emit(node.args[0]).text
+        return f"signed_difference({self.functions(f, len(signs) + 1)}, {s}, {parity!r}, {signs!r})"
 
     # -- dimensions ------------------------------------------------------------------------------
 

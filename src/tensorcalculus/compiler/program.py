@@ -15,7 +15,8 @@ from tensorcalculus.compiler.stable import stabilize
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.context import remembered
 from tensorcalculus.expr.node import Expr, Operation, Variable, variables_of, walk
-from tensorcalculus.simplify.engine import simplify
+from tensorcalculus.expr.operations.matrix_functions import write_out
+from tensorcalculus.simplify.engine import simplify, written_out
 
 TYPICAL_SIZE = 100
 """Size assumed for a symbol when source is shown before any array is given."""
@@ -38,7 +39,10 @@ class Program:
             if not name.isidentifier():
                 raise InputError(f"{name!r} is not a name; the expression cannot be evaluated")
         # Checks evaluate the formula as it was written, to test the simplification as well.
-        self.roots = stabilize([simplify(root) for root in roots]) if simplified else roots
+        if simplified:
+            self.roots = stabilize([written_out(simplify(root)) for root in roots])
+        else:
+            self.roots = [write_out(root) for root in roots]
         symbols: dict[str, None] = {}
         for variable in self.variables.values():
             for d in variable.shape:
@@ -183,6 +187,7 @@ def _load(text: str) -> Callable:
         "kernels": kernels,
         "spectral_kernels": spectral_kernels,
         "divided_difference": divided_differences.divided_difference,
+        "signed_difference": divided_differences.signed_difference,
     }
     exec(compile(text, "<tensorcalculus>", "exec"), namespace)
     return namespace["evaluate"]

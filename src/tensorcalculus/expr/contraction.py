@@ -7,11 +7,11 @@ and operands and labels get a canonical order.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.expr.combination import add, scale, split_scale, zeros
@@ -50,6 +50,7 @@ def folding_symmetry() -> Iterator[None]:
 
 
 Factor = tuple[Expr, Sequence[Hashable]]
+T = TypeVar("T")
 
 
 def contract(
@@ -215,11 +216,10 @@ class _Builder:
             else:
                 scalars.append(Size(self.dims[i]))
                 split = True
-        groups = _components(tensors)
+        groups = connected(tensors)
         if len(groups) + len(scalars) > 1 or out:
             tensors = []
-            for group in groups:
-                labels = {i for _, legs in group for i in legs}
+            for labels, group in groups:
                 if labels.isdisjoint(out):
                     scalars.append(self.node(group, ()))
                     split = True
@@ -251,21 +251,32 @@ class _Builder:
         return Contraction(operands, legs, out, tuple(self.dims[i] for i in labels))
 
 
-def _components(
-    factors: list[tuple[Expr, tuple[int, ...]]],
-) -> list[list[tuple[Expr, tuple[int, ...]]]]:
-    """Factors grouped by the labels that they share."""
-    groups: list[tuple[set[int], list]] = []
+def connected(
+    factors: Sequence[tuple[T, Sequence[int]]], apart: Collection[int] = ()
+) -> list[tuple[set[int], list[tuple[T, Sequence[int]]]]]:
+    """Factors grouped by the labels that they share, with these; labels ``apart`` do not join."""
+    groups: list[tuple[set[int], list[tuple[T, Sequence[int]]]]] = []
     for factor in factors:
-        labels, members, rest = set(factor[1]), [factor], []
-        for other_labels, other in groups:
+        labels, members, rest = {i for i in factor[1] if i not in apart}, [factor], []
+        for other_labels, others in groups:
             if labels.isdisjoint(other_labels):
-                rest.append((other_labels, other))
+                rest.append((other_labels, others))
             else:
                 labels |= other_labels
-                members = other + members
+                members = others + members
         groups = [*rest, (labels, members)]
-    return [members for _, members in groups]
+    return groups
+
+
+def parts(e: Contraction) -> list[tuple[list[Factor], tuple[int, ...]]]:
+    """Connected parts of a network without its scalars, and the places of ``out`` they fill."""
+    groups = connected([(o, g) for o, g in zip(e.operands, e.legs, strict=True) if g])
+    carried = {i for legs in e.legs for i in legs}
+    alone = [({i}, []) for i in dict.fromkeys(e.out) if i not in carried]
+    return [
+        (list(members), tuple(p for p, i in enumerate(e.out) if i in labels))
+        for labels, members in [*groups, *alone]
+    ]
 
 
 def _canonical(
@@ -373,7 +384,7 @@ def _symmetric(e: Expr) -> bool:
             symmetric(t) or pairs.get(contract([(t, (0, 1))], (1, 0))) == c
             for t, c in pairs.items()
         )
-    return bool(getattr(e, "row", None) and e.row.symmetric(e.args))  # type: ignore[attr-defined]
+    return bool(getattr(e, "row", None) and e.row.symmetric(e))  # type: ignore[attr-defined]
 
 
 def is_permutation(e: Expr) -> tuple[int, ...] | None:

@@ -48,9 +48,8 @@ def _node(row: ScalarFunction, args: tuple[Expr, ...]) -> Expr:
             inner = tuple(a.operands[0] if a.shape else a for a in args)  # type: ignore[attr-defined]
             order = tuple(range(len(axes)))
             return contract([(_node(row, inner), order)], axes)
-    if tensors and all(_is_filled(t) for t in tensors):
-        value = apply(row, *(_filling(a) if a.shape else a for a in args))
-        return fill(value, tensors[0].shape)
+    if tensors and all(is_filled(t) for t in tensors):
+        return fill(apply(row, *(filling(a) for a in args)), tensors[0].shape)
     return Map(row, args)
 
 
@@ -60,8 +59,9 @@ def fill(value: Expr, shape: tuple) -> Expr:
     return contract([(value, ())], names, dict(zip(names, shape, strict=True)))
 
 
-def _is_filled(e: Expr) -> bool:
-    if is_zero(e):
+def is_filled(e: Expr) -> bool:
+    """Whether ``e`` has one value everywhere, as a scalar has."""
+    if not e.shape or is_zero(e):
         return True
     _, e = split_scale(e)
     return (
@@ -71,7 +71,10 @@ def _is_filled(e: Expr) -> bool:
     )
 
 
-def _filling(e: Expr) -> Expr:
+def filling(e: Expr) -> Expr:
+    """The value that stands everywhere in a filled tensor."""
+    if not e.shape:
+        return e
     if is_zero(e):
         return Number(0)
     c, e = split_scale(e)
@@ -194,13 +197,12 @@ def _nonnegative(e: Expr) -> bool:
     if isinstance(e, Number):
         return e.value >= 0
     if isinstance(e, Map):
-        name = e.function.name
-        if name in ("pow", "pow0"):
+        if e.function.name in ("pow", "pow0"):
             base, p = e.args
             even = isinstance(p, Number) and p.value % 2 == 0
             root = isinstance(p, Number) and not isinstance(p.value, int)
             return even or root or is_nonnegative(base)
-        return name in ("exp", "abs", "sigmoid", "softplus", "relu", "step", "logcosh", "cosh")
+        return e.function.nonnegative
     if isinstance(e, Combination):
         return all(c > 0 for c in e.coefficients) and all(is_nonnegative(t) for t in e.terms)
     if isinstance(e, Contraction):

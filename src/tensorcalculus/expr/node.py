@@ -297,3 +297,17 @@ def walk_new(root: Expr, mark: str) -> Iterator[Expr]:
 def variables_of(*roots: Expr) -> dict[str, Variable]:
     """The variables that occur, by name, in order of first appearance."""
     return {node.name: node for node in walk(*roots) if isinstance(node, Variable)}
+
+
+def dims_of(node: Expr) -> Iterator[Dim]:
+    """All dimensions that a node holds: of its axes, of axes summed over, in its parameters."""
+    if isinstance(node, Size):
+        yield node.dim
+    yield from node.dims if isinstance(node, Contraction) else node.shape
+    pending = list(node.params) if isinstance(node, Operation) else []
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Dim):
+            yield part
+        elif isinstance(part, tuple):
+            pending.extend(part)

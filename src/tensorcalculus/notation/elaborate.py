@@ -18,7 +18,7 @@ from tensorcalculus.expr.arithmetic import normal_items
 from tensorcalculus.expr.context import remember
 from tensorcalculus.expr.dims import Dim, Unifier, dim, resolve, show_shape, unify, unifying
 from tensorcalculus.expr.maps import power
-from tensorcalculus.expr.node import Contraction, Expr, Number, Size, Variable, walk
+from tensorcalculus.expr.node import Expr, Number, Size, Variable, dims_of, walk
 from tensorcalculus.expr.operations.structural import index
 from tensorcalculus.notation import syntax
 from tensorcalculus.notation.declare import declare, natural_order
@@ -103,7 +103,7 @@ class Reading:
                         self.unifier.bindings[s] = dim(next(free))
                         changed = True
         if not changed:
-            for d in (d for node in walk(result) for d in _dimensions(node)):
+            for d in (d for node in walk(result) for d in dims_of(node)):
                 unknown = [s for s in d.symbols() if s.startswith("?")]
                 if unknown:
                     start, _, end = unknown[0][1:].partition(":")
@@ -370,15 +370,6 @@ class Reading:
         )
         error.placed = True  # type: ignore[attr-defined]
         raise error
-
-
-def _dimensions(node: Expr) -> list[Dim]:
-    """All dimensions that a node holds: of its axes, of axes summed over, in its parameters."""
-    if isinstance(node, Size):
-        return [node.dim]
-    if isinstance(node, Contraction):
-        return list(node.dims)
-    return [*node.shape, *(p for p in getattr(node, "params", ()) if isinstance(p, Dim))]
 
 
 def _why(a: Value, b: Value) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tensorcalculus.expr.contraction import parts as parts_of
 from tensorcalculus.expr.node import Contraction, Expr, Operation
 from tensorcalculus.notation.forms import Form
 
@@ -215,13 +216,11 @@ def _convolution(writer: Writer, node: Contraction, tensors: Tensors) -> Form | 
 
 def kronecker(writer: Writer, node: Operation, x: Contraction) -> Form | None:
     """``kron`` and ``khatrirao``, which are reshaped contractions."""
-    from tensorcalculus.notation.matrix import _components
-
     forms = writer.forms
     tensors = [(e, legs) for e, legs in zip(x.operands, x.legs, strict=True) if legs]
     if any(not legs for legs in x.legs):
         return None
-    parts = sorted(_components(tensors, x.out), key=lambda p: p[1])
+    parts = sorted(parts_of(x), key=lambda p: p[1])
     places = [p for _, p in parts]
     joined = {(0, 2): None, (1, 3): None}
     if (x.ndim == 4 and node.ndim == 2 and places == list(joined)) or (

@@ -24,6 +24,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import count
 
+from tensorcalculus.expr.contraction import connected
 from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.node import (
     Combination,
@@ -35,11 +36,13 @@ from tensorcalculus.expr.node import (
     Scalar,
     Size,
     Variable,
+    dims_of,
     walk,
 )
 from tensorcalculus.expr.operations.structural import spell_items
 from tensorcalculus.notation.naming import SHORTEST
 from tensorcalculus.notation.text import number
+from tensorcalculus.simplify.engine import written_out
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 """How tightly a text binds."""
@@ -53,6 +56,7 @@ LETTERS = "ijklmnpqrstuvwxyzabcdefgho"
 
 def to_index(e: Expr) -> str:
     """The formula of one entry of ``e``; see the top of this module for its grammar."""
+    e = written_out(e)
     return Entries(e).formula()
 
 
@@ -63,7 +67,7 @@ class Entries:
         self.root = root
         self.nodes = list(walk(root))
         self.variables = {n.name for n in self.nodes if isinstance(n, Variable)}
-        sizes = {s for n in self.nodes for d in _dims(n) for s in d.symbols()}
+        sizes = {s for n in self.nodes for d in dims_of(n) for s in d.symbols()}
         self.taken = self.variables | sizes
         self.names: dict[Expr, str] = {}
         self.name_parts()
@@ -368,22 +372,14 @@ def _groups(
     operands: Operands, open_labels: set[int]
 ) -> tuple[Operands, list[tuple[list[int], Operands]]]:
     """Operands without summed labels, and groups that share such labels; in order of appearance."""
-    groups: list[tuple[set[int], list[int]]] = []
-    plain: Operands = []
-    for k, (e, legs) in enumerate(operands):
-        labels, members, rest = {i for i in legs if i not in open_labels}, [k], []
-        if not labels:
-            plain.append((e, legs))
-            continue
-        for other, others in groups:
-            if labels & other:
-                labels |= other
-                members = others + members
-            else:
-                rest.append((other, others))
-        groups = [*rest, (labels, members)]
-    groups.sort(key=lambda g: min(g[1]))
-    return plain, [(sorted(labels), [operands[k] for k in sorted(ks)]) for labels, ks in groups]
+    plain = [(e, legs) for e, legs in operands if open_labels.issuperset(legs)]
+    places = [(k, legs) for k, (_, legs) in enumerate(operands) if not open_labels.issuperset(legs)]
+    groups = [
+        (sorted(labels), sorted(k for k, _ in members))
+        for labels, members in connected(places, apart=open_labels)
+    ]
+    groups.sort(key=lambda g: g[1])
+    return plain, [(labels, [operands[k] for k in ks]) for labels, ks in groups]
 
 
 def _reciprocal(node: Expr) -> bool:
@@ -412,15 +408,6 @@ def _spelled_operation(node: Operation, args: list[str]) -> str:
 
 _INLINE = (Variable, Operation, Number, Size)
 """What an operation takes without a name."""
-
-
-def _dims(node: Expr) -> tuple[Dim, ...]:
-    if isinstance(node, Size):
-        return (node.dim,)
-    if isinstance(node, Operation):
-        nested = (d for p in node.params for d in (p if isinstance(p, tuple) else (p,)))
-        return (*node.shape, *(d for d in nested if isinstance(d, Dim)))
-    return node.shape
 
 
 def _length(node: Expr, length: dict[Expr, int]) -> int:

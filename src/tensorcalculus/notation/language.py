@@ -14,7 +14,7 @@ from tensorcalculus.expr.dims import dim, resolve, show_shape, unify
 from tensorcalculus.expr.functions import FUNCTIONS
 from tensorcalculus.expr.maps import apply, fill, power
 from tensorcalculus.expr.node import Expr, Number, variables_of
-from tensorcalculus.expr.operations import OPERATIONS, operation, spectral
+from tensorcalculus.expr.operations import OPERATIONS, matrix_functions, operation, spectral
 from tensorcalculus.notation import syntax
 
 if TYPE_CHECKING:
@@ -340,7 +340,7 @@ def _read_slice(reading: Reading, node: syntax.Call) -> Expr:
 def _function_of_t(reading: Reading, node: syntax.Call) -> Expr:
     from tensorcalculus.notation.elaborate import parse
 
-    f = parse(_text(node, 0), {"t": spectral.placeholder()})  # type: ignore[dict-item]
+    f = parse(_text(node, 0), {"t": matrix_functions.placeholder()})  # type: ignore[dict-item]
     if f.ndim or set(variables_of(f)) - {"t"}:
         raise ParseError(f"{node.name} takes a function of the scalar t alone, as in exp(2*t)")
     return f
@@ -349,7 +349,9 @@ def _function_of_t(reading: Reading, node: syntax.Call) -> Expr:
 def _read_spectral(reading: Reading, node: syntax.Call) -> Expr:
     if len(node.args) != 2:
         raise ParseError('spectral takes a function of t and a matrix: spectral("exp(t)", A)')
-    return spectral.spectral(_function_of_t(reading, node), reading.value(node.args[1]).expr)
+    return matrix_functions.spectral(
+        _function_of_t(reading, node), reading.value(node.args[1]).expr
+    )
 
 
 def _read_divided(reading: Reading, node: syntax.Call) -> Expr:
@@ -357,6 +359,23 @@ def _read_divided(reading: Reading, node: syntax.Call) -> Expr:
         raise ParseError("divided_difference takes a function of t, a vector and an order")
     params = (_function_of_t(reading, node), _literal(node.args[2], "the order"))
     return operation("divided_difference", reading.value(node.args[1]).expr, params=params)
+
+
+def _read_singular(reading: Reading, node: syntax.Call) -> Expr:
+    if len(node.args) != 2:
+        raise ParseError(f'{node.name} takes a function of t and a matrix: {node.name}("t^3", A)')
+    a = reading.value(node.args[1]).expr
+    return operation(node.name, a, params=(_function_of_t(reading, node),))
+
+
+def _read_signed(reading: Reading, node: syntax.Call) -> Expr:
+    if len(node.args) != 4:
+        raise ParseError("signed_difference takes a function of t, a vector, a parity and signs")
+    parity, signs = _text(node, 2), _text(node, 3)
+    if parity not in ("odd", "even") or not 0 < len(signs) <= 8 or set(signs) - set("+-"):
+        raise ParseError('signed_difference is called as signed_difference("tanh(t)",s,"odd","+-")')
+    params = (_function_of_t(reading, node), parity, signs)
+    return operation("signed_difference", reading.value(node.args[1]).expr, params=params)
 
 
 SPECIAL: dict[str, tuple[str, str, Callable[[Any, syntax.Call], Expr]]] = {
@@ -378,9 +397,18 @@ SPECIAL: dict[str, tuple[str, str, Callable[[Any, syntax.Call], Expr]]] = {
     "spectral": ('"exp(t)", A', OPERATIONS["spectral"].domain, _read_spectral),
     "divided_difference": (
         '"exp(t)", d, 1', OPERATIONS["divided_difference"].domain, _read_divided),
+    "singular": ('"tanh(t)", A', OPERATIONS["singular"].domain, _read_singular),
+    "singular_left": ('"t^4", A', OPERATIONS["singular_left"].domain, _read_singular),
+    "signed_difference": (
+        '"tanh(t)", s, "odd", "+-"', OPERATIONS["signed_difference"].domain, _read_signed),
 }  # fmt: skip
 
-DECOMPOSITIONS = {"svd": 3, "eigh": 2, "qr": 2}
+DECOMPOSITIONS = {
+    "svd": {"U": "svd_U", "s": "svdvals", "V": "svd_V"},
+    "eigh": {"d": "eigvalsh", "V": "eigh_V"},
+    "qr": {"Q": "qr_Q", "R": "qr_R"},
+}
+"""Words with several results: the letters that people give these, and the rows of the table."""
 
 _ELSEWHERE = {
     "trace": "tr", "norm": "norm2", "fro": "norm2", "inverse": "inv", "identity": "eye",
@@ -406,7 +434,7 @@ def call(reading: Reading, node: syntax.Call) -> Value:
         return Value(SPECIAL[name][2](reading, node))
     if name in DECOMPOSITIONS:
         raise ParseError(
-            f"{name} gives {DECOMPOSITIONS[name]} results; name them, as in "
+            f"{name} gives {len(DECOMPOSITIONS[name])} results; name them, as in "
             "U*diag(s)*V' with (U,s,V) = svd(X)"
         )
     values = None
@@ -453,11 +481,11 @@ def decompose(reading: Reading, binding: syntax.Binding) -> tuple[Expr, ...]:
             f"several names on the left need {', '.join(DECOMPOSITIONS)} on the right, as in "
             "(U,s,V) = svd(X)"
         )
-    count = DECOMPOSITIONS[node.name]
+    count = len(DECOMPOSITIONS[node.name])
     if len(binding.names) != count:
         raise ParseError(f"{node.name} gives {count} results, {len(binding.names)} are named")
     (a,) = _expressions(reading, node, 1)
     return getattr(spectral, node.name)(a)
 
 
-__all__ = ["SPECIAL", "WORDS", "call", "decompose", "names", "normal_items"]
+__all__ = ["DECOMPOSITIONS", "SPECIAL", "WORDS", "call", "decompose", "names", "normal_items"]

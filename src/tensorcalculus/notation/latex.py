@@ -53,6 +53,7 @@ from tensorcalculus.notation.latex_parts import (
 from tensorcalculus.notation.matrix import LETTERS, Writer
 from tensorcalculus.notation.naming import forms_below, repeated
 from tensorcalculus.notation.text import Texts
+from tensorcalculus.simplify.engine import written_out
 
 OPENED = 12
 """How deep sums over indices are opened into each other before a part is kept in brackets."""
@@ -60,6 +61,7 @@ OPENED = 12
 
 def to_latex(e: Expr) -> str:
     """The expression in LaTeX without dollar signs; parts that repeat are named after ``where``."""
+    e = written_out(e)
     form = Writer(e).form(e)
     taken = set(variables_of(e)) | {s for node in walk(e) for d in node.shape for s in d.symbols()}
     clauses, names = repeated(form, taken, Texts().spell)

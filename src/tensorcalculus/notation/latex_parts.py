@@ -261,6 +261,13 @@ def _divided(args: list[Tex], params: tuple) -> Tex:
     return Tex(rf"{function}\left[{repeated}\right]", ATOM, True)
 
 
+def _signed(args: list[Tex], params: tuple) -> Tex:
+    f, parity, signs = params
+    points = ", ".join(("" if sign == "+" else "-") + args[0].text for sign in signs)
+    function = _function_of(f).inside("(", ")")
+    return Tex(rf"{function}_{{\mathrm{{{parity}}}}}\left[{points}\right]", ATOM, True)
+
+
 def called(name: str, args: list[Tex], sub: str = "") -> Tex:
     inner = Tex(", ".join(a.text for a in args), SUM, any(a.tall for a in args))
     below = f"_{{{sub}}}" if sub else ""
@@ -276,6 +283,7 @@ SPECIAL: dict[str, Callable[[list[Tex], tuple], Tex]] = {
     "embed": lambda args, params: called(operator("embed"), args, _items(params[0])),
     "spectral": _spectral,
     "divided_difference": _divided,
+    "signed_difference": _signed,
     "frechet": lambda args, params: called("L", args, rf"\mathrm{{{params[0]}}}"),
     "cumsum": lambda args, params: called(operator("revcumsum" if params[0] else "cumsum"), args),
     "prod": lambda args, params: called(

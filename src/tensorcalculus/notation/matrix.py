@@ -7,7 +7,9 @@ from fractions import Fraction
 from tensorcalculus.errors import NotPrintableError
 from tensorcalculus.expr.combination import split_scale
 from tensorcalculus.expr.contraction import is_permutation, symmetric
+from tensorcalculus.expr.contraction import parts as parts_of
 from tensorcalculus.expr.dims import Dim
+from tensorcalculus.expr.maps import is_filled
 from tensorcalculus.expr.node import (
     Combination,
     Contraction,
@@ -20,6 +22,7 @@ from tensorcalculus.expr.node import (
     Variable,
     walk,
 )
+from tensorcalculus.expr.operations import matrix_functions
 from tensorcalculus.notation import formats
 from tensorcalculus.notation.forms import Form, Forms, Name, Num
 from tensorcalculus.notation.reduce import Piece, Reduction
@@ -133,10 +136,10 @@ class Writer:
         )
         if len(pairs) == 1 and pairs[0][0] == 1 and pairs[0][2] is not None:
             return pairs[0][2]
-        whole = any(f is not None or not _is_fill(t) for _, t, f in pairs)
+        whole = any(f is not None or not is_filled(t) for _, t, f in pairs)
         coefficients, terms = [], []
         for c, t, f in pairs:
-            if f is None and whole and node.ndim and _is_fill(t):
+            if f is None and whole and node.ndim and is_filled(t):
                 inner_c, inner = split_scale(t)
                 assert isinstance(inner, Contraction)
                 f = self.scalar_factors(list(inner.operands))
@@ -212,6 +215,9 @@ class Writer:
         forms = self.forms
         if node.row.name == "reshape":
             return self.reshaped(node)
+        product = matrix_functions.expanded_singular(node)
+        if product is not None:
+            return self.form(product)
         args = tuple(self.form(a) for a in node.args)
         flat = node.ndim == 0 or symmetric(node)
         name = node.row.name
@@ -333,7 +339,7 @@ class Writer:
             found = formats.known(self, node, tensors)
             if found is not None:
                 return found, [], 1
-            parts = _components(tensors, node.out)
+            parts = parts_of(node)
             if len(node.out) <= 2 and all(e.ndim <= 2 for e, _ in tensors):
                 core, scalars, worked = self.reduce(node, tensors, node.out)
                 if worked:
@@ -451,30 +457,3 @@ def _unscale(forms: Forms, f: Form) -> tuple[Scalar, Form]:
         if not (isinstance(rest, Product) and not rest.scalars and rest.core is None):
             return f.coefficient, rest
     return 1, f
-
-
-def _is_fill(e: Expr) -> bool:
-    """A tensor with one value everywhere."""
-    _, e = split_scale(e)
-    return isinstance(e, Contraction) and not any(e.legs) and len(set(e.out)) == len(e.out) > 0
-
-
-def _components(tensors: list, out: tuple[int, ...]) -> list[tuple[list, tuple[int, ...]]]:
-    """Connected parts of a network with the places of the output that each fills."""
-    groups: list[tuple[set[int], list]] = []
-    for e, legs in tensors:
-        labels, members, rest = set(legs), [(e, legs)], []
-        for other, others in groups:
-            if labels & other:
-                labels |= other
-                members = others + members
-            else:
-                rest.append((other, others))
-        groups = [*rest, (labels, members)]
-    carried = {i for _, legs in tensors for i in legs}
-    for i in dict.fromkeys(out):
-        if i not in carried:
-            groups.append(({i}, []))
-    return [
-        (members, tuple(p for p, i in enumerate(out) if i in labels)) for labels, members in groups
-    ]

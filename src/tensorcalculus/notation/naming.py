@@ -16,6 +16,7 @@ from tensorcalculus.notation.forms import (
     Sum,
     Transposed,
 )
+from tensorcalculus.notation.language import DECOMPOSITIONS
 
 SHORTEST = 8
 """Parts shorter than this are repeated rather than named."""
@@ -55,7 +56,7 @@ def repeated(
         if group is not None and id(form) not in names:
             family, members, arg = group
             told = []
-            for letter, member in zip(FAMILIES[family][1], members, strict=True):
+            for letter, member in zip(DECOMPOSITIONS[family], members, strict=True):
                 name = letter if letter not in used else _numbered(letter, used)
                 used.add(name)
                 told.append(name)
@@ -79,26 +80,18 @@ def repeated(
     return clauses, names
 
 
-FAMILIES = {
-    "svd": (("svd_U", "svdvals", "svd_V"), "UsV"),
-    "eigh": (("eigvalsh", "eigh_V"), "dV"),
-    "qr": (("qr_Q", "qr_R"), "QR"),
-}
-"""Decompositions by the rows of their parts and the letters people give these."""
-
-
 def _decompositions(order: list[Form]) -> dict[int, tuple[str, list[Form | None], Form]]:
     """Parts of one decomposition that occur together, for each of its forms."""
     found: dict[tuple[str, int], dict[str, Form]] = {}
     for form in order:
         if isinstance(form, Applied):
-            for family, (rows, _) in FAMILIES.items():
-                if form.row.name in rows:
+            for family, rows in DECOMPOSITIONS.items():
+                if form.row.name in rows.values():
                     found.setdefault((family, id(form.args[0])), {})[form.row.name] = form
     result = {}
     for (family, _), parts in found.items():
         if len(parts) > 1:
-            members = [parts.get(row) for row in FAMILIES[family][0]]
+            members = [parts.get(row) for row in DECOMPOSITIONS[family].values()]
             arg = next(iter(parts.values())).parts[0]
             result.update({id(m): (family, members, arg) for m in parts.values()})
     return result

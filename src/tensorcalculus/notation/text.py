@@ -21,6 +21,7 @@ from tensorcalculus.notation.forms import (
 )
 from tensorcalculus.notation.matrix import Writer
 from tensorcalculus.notation.naming import forms_below, repeated
+from tensorcalculus.simplify.engine import written_out
 
 # How tightly a text binds: a sum least, a name or call most.
 SUM, FROBENIUS, PRODUCT, POSTFIX, ATOM = 0, 1, 2, 3, 4
@@ -28,6 +29,7 @@ SUM, FROBENIUS, PRODUCT, POSTFIX, ATOM = 0, 1, 2, 3, 4
 
 def to_text(e: Expr, contractions: str = "matrix") -> str:
     """The expression in the input language, with repeated parts named after ``where``."""
+    e = written_out(e)
     form = Writer(e, einsum_only=contractions == "einsum").form(e)
     taken = set(variables_of(e)) | {s for node in walk(e) for d in node.shape for s in d.symbols()}
     texts = Texts()

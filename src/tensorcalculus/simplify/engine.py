@@ -84,3 +84,11 @@ def _rewrite(node: Expr) -> Expr:
     if any("simple" not in c.memo for c in node.children):
         return simplify(node)
     return node
+
+
+def written_out(e: Expr) -> Expr:
+    """``e`` as it is printed and run: derivatives of matrix functions as products of factors."""
+    from tensorcalculus.expr.operations.matrix_functions import write_out
+
+    plain = write_out(e)
+    return e if plain is e else simplify(plain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tensorcalculus.expr.build import broadcast, log_softmax
 from tensorcalculus.expr.combination import add, scale, split_scale
 from tensorcalculus.expr.contraction import contract
-from tensorcalculus.expr.maps import apply, is_nonnegative, power
+from tensorcalculus.expr.maps import apply, filling, is_filled, is_nonnegative, power
 from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Number, Operation
 from tensorcalculus.expr.operations import operation
 from tensorcalculus.simplify.engine import rule
@@ -13,9 +13,7 @@ from tensorcalculus.simplify.engine import rule
 
 def is_ones(e: Expr) -> bool:
     """The number 1, or a tensor of ones."""
-    if isinstance(e, Number):
-        return e.value == 1
-    return isinstance(e, Contraction) and not e.operands and len(set(e.out)) == e.ndim
+    return is_filled(e) and filling(e) is Number(1)
 
 
 def one_plus(e: Expr) -> Expr | None:
@@ -160,9 +158,8 @@ def exponential(node: Map) -> Expr | None:
 
 @rule(Map, "even and odd", "f(-x) by the symmetry of f; abs of what is not negative")
 def parity(node: Map) -> Expr | None:
-    name = node.function.name
-    if name not in ("abs", "sign", "cos", "cosh", "logcosh", "sin", "sinh", "tanh", "arctan",
-                    "arcsinh", "erf", "tan"):  # fmt: skip
+    name, sign = node.function.name, node.function.parity
+    if not sign:
         return None
     (a,) = node.args
     if name == "abs" and is_nonnegative(a):
@@ -174,8 +171,7 @@ def parity(node: Map) -> Expr | None:
         return scale(1 if c > 0 else -1, apply("sign", u))
     if c >= 0 or isinstance(a, Number):
         return None
-    even = name in ("abs", "cos", "cosh", "logcosh")
-    return scale(1 if even else -1, apply(name, -a))
+    return scale(sign, apply(name, -a))
 
 
 @rule(Map, "root", "sqrt(exp(x)) = exp(x/2)")

@@ -13,8 +13,6 @@ from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, 
 from tensorcalculus.expr.operations import operation
 from tensorcalculus.simplify.engine import rule
 
-_TRANSPOSABLE = ("inv", "expm", "logm", "sqrtm", "cofactor", "pinv")
-
 
 def swap(a: Expr) -> Expr:
     return contract([(a, "ij")], "ji")
@@ -61,7 +59,7 @@ def scalars_of(e: Expr) -> list[Expr]:
 
 @rule(Operation, "transpose comes out", "inv(X') = inv(X)', expm(X') = expm(X)'")
 def transpose_out(node: Operation) -> Expr | None:
-    if node.row.name in _TRANSPOSABLE and is_transposed(node.args[0]):
+    if node.row.transposes and is_transposed(node.args[0]):
         return swap(operation(node.row.name, swap(node.args[0])))
     return None
 
@@ -104,84 +102,85 @@ def inverse(node: Operation) -> Expr | None:
         return contract(result, (0, len(factors)))
     scalars = scalars_of(a) if isinstance(a, Contraction) else []
     if scalars:
-        return _without_scalars(a, lambda b: operation("inv", b), -1)  # type: ignore[arg-type]
+        inverted = operation("inv", without_scalars(a))
+        return contract([*((power(s, -1), ()) for s in scalars), (inverted, "ij")], "ij")
     return None
 
 
-def _without_scalars(a: Contraction, f, p: int) -> Expr:
+def without_scalars(a: Expr) -> Expr:
+    """The network without its scalar factors."""
+    assert isinstance(a, Contraction)
     pairs = [(o, g) for o, g in zip(a.operands, a.legs, strict=True) if g]
-    base = contract(pairs, a.out, dict(enumerate(a.dims)))
-    n = tuple(range(2))
-    return contract([*((power(s, p), ()) for s in scalars_of(a)), (f(base), n)], n)
+    return contract(pairs, a.out, dict(enumerate(a.dims)))
 
 
 def size(d: Dim) -> Expr:
     return Number(d.value) if d.value is not None else Size(d)
 
 
+Powers = list[tuple[Expr, Expr]]
+
+
 @rule(Operation, "determinant", "det(c*A) = c^n*det(A), det(A*B) = det(A)*det(B), det(A') = det(A)")
 def determinant(node: Operation) -> Expr | None:
     if node.row.name != "det" or node.ndim:
         return None
-    a = node.args[0]
-    if is_permutation(a) == (1, 0):
-        return operation("det", swap(a))
-    if is_identity(a):
-        return Number(1)
-    n = size(a.shape[0])
-    c, base = split_scale(a)
-    if c != 1:
-        return power(Number(c), n) * operation("det", base)
-    if isinstance(a, Operation):
-        if a.row.name == "inv":
-            return power(operation("det", a.args[0]), -1)
-        if a.row.name == "expm":
-            return apply("exp", trace(a.args[0]))
-    x = diagonal_of(a)
-    if x is not None:
-        return operation("prod", x, params=(0,))
-    factors = square_factors(a)
-    if factors is None and isinstance(a, Contraction) and scalars_of(a):
-        factors = [contract([(o, g) for o, g in zip(a.operands, a.legs, strict=True) if g],
-                            a.out, dict(enumerate(a.dims)))]  # fmt: skip
-    if factors is None:
+    found = _determinant_factors(node.args[0])
+    if found is None:
         return None
-    parts = [(power(s, n), ()) for s in scalars_of(a)]
-    return contract([*parts, *((operation("det", f), ()) for f in factors)], ())
+    entries, matrices = found
+    products = [(operation("prod", x, params=(0,)) if x.ndim else x, p) for x, p in entries]
+    factors = [power(x, p) for x, p in products]
+    factors += [power(operation("det", b), p) for b, p in matrices]
+    return contract([(f, ()) for f in factors], ())
 
 
 @rule(Operation, "log-determinant", "logdet splits over products; logdet(inv(A)) = -logdet(A)")
 def log_determinant(node: Operation) -> Expr | None:
     if node.row.name != "logdet" or node.ndim:
         return None
-    a = node.args[0]
+    found = _determinant_factors(node.args[0])
+    if found is None:
+        return None
+    entries, matrices = found
+    terms = [p * total(apply("log", absolute(x))) for x, p in entries]
+    terms += [p * operation("logdet", b) for b, p in matrices]
+    return add([(1, t) for t in terms])
+
+
+def _determinant_factors(a: Expr) -> tuple[Powers, Powers] | None:
+    """Scalars and vectors whose entries, and matrices whose determinants, make ``det(a)``.
+
+    Each comes with its power; None where ``a`` does not come apart.
+    """
+    one, n = Number(1), size(a.shape[0])
     if is_permutation(a) == (1, 0):
-        return operation("logdet", swap(a))
+        return [], [(swap(a), one)]
     if is_identity(a):
-        return Number(0)
-    n = size(a.shape[0])
+        return [], []
     c, base = split_scale(a)
     if c != 1:
-        outer = n * apply("log", Number(abs(c)))
-        return add([(1, outer), (1, operation("logdet", base))])
+        return [(Number(c), n)], [(base, one)]
     if isinstance(a, Operation):
         if a.row.name == "inv":
-            return -operation("logdet", a.args[0])
+            return [], [(a.args[0], Number(-1))]
         if a.row.name == "expm":
-            return trace(a.args[0])
+            return [(apply("exp", trace(a.args[0])), one)], []
         if a.row.name == "chol" and symmetric(a.args[0]):
-            return operation("logdet", a.args[0]) / 2
+            return [], [(a.args[0], Number(Fraction(1, 2)))]
     x = diagonal_of(a)
     if x is not None:
-        return total(apply("log", apply("abs", x)))
-    factors = square_factors(a)
-    if factors is None and isinstance(a, Contraction) and scalars_of(a):
-        factors = [contract([(o, g) for o, g in zip(a.operands, a.legs, strict=True) if g],
-                            a.out, dict(enumerate(a.dims)))]  # fmt: skip
-    if factors is None:
+        return [(x, one)], []
+    if not isinstance(a, Contraction):
         return None
-    parts = [(1, n * apply("log", apply("abs", s))) for s in scalars_of(a)]
-    return add([*parts, *((1, operation("logdet", f)) for f in factors)])
+    factors, scalars = square_factors(a), scalars_of(a)
+    if factors is None and scalars:
+        factors = [without_scalars(a)]
+    return factors and ([(s, n) for s in scalars], [(b, one) for b in factors])
+
+
+def absolute(x: Expr) -> Expr:
+    return Number(abs(x.value)) if isinstance(x, Number) else apply("abs", x)
 
 
 @rule(Operation, "matrix function", "the derivative of f(A) in direction c*I is c*f'(A)")

@@ -6,7 +6,7 @@ from tensorcalculus.expr.combination import add, scale, split_scale
 from tensorcalculus.expr.contraction import contract, symmetric
 from tensorcalculus.expr.maps import apply, as_power, power
 from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, Variable
-from tensorcalculus.expr.operations import operation, spectral
+from tensorcalculus.expr.operations import matrix_functions, operation
 from tensorcalculus.simplify.engine import rule
 from tensorcalculus.simplify.maps import exp_sum
 
@@ -160,7 +160,7 @@ def recompose(node: Contraction) -> Expr | None:
             continue
         if e.row.name == "eigh_V":
             found = _spectral(node, a, e.args[0])
-        elif e.row.name == "svd_U":
+        elif e.row.name in ("svd_U", "svd_V"):
             found = _svd(node, a, e.args[0])
         elif e.row.name in ("qr_Q", "chol"):
             found = _two_factors(node, a, e)
@@ -174,44 +174,70 @@ def recompose(node: Contraction) -> Expr | None:
 
 
 def _spectral(node: Contraction, a: int, x: Expr) -> Expr | None:
-    v = node.operands[a]
-    label = node.legs[a][1]
-    partners = [b for b, (e, g) in enumerate(_pairs(node)) if b != a and e is v and g[1] == label]
-    if len(partners) != 1 or label in node.out:
+    found = _function_between(node, a, ("eigh_V",), "eigvalsh", x)
+    if found is None:
         return None
-    (b,) = partners
-    on_label = [k for k, g in enumerate(node.legs) if label in g and k not in (a, b)]
-    if not on_label or any(node.legs[k] != (label,) for k in on_label):
+    b, on_label, f = found
+    if not on_label:
         return None
-    d = operation("eigvalsh", x)
-    values = contract([(node.operands[k], "a") for k in on_label], "a")
-    c, values = split_scale(values)
-    assert isinstance(d, Operation)
-    f = spectral.spectral_pattern(values, d)
-    if f is None:
-        return None
-    t = spectral.placeholder()
+    c, f = split_scale(f)
     even = x if symmetric(x) else (x + contract([(x, "ij")], "ji")) / 2
-    whole = even if f is t else spectral.spectral(f, even)
+    whole = even if f is matrix_functions.placeholder() else matrix_functions.spectral(f, even)
     legs = (node.legs[a][0], node.legs[b][0])
     return scale(c, _without(node, (a, b, *on_label), [(whole, legs)]))
 
 
 def _svd(node: Contraction, a: int, x: Expr) -> Expr | None:
+    """``U*diag(f(s))*V'``, ``U*diag(f(s))*U'`` and ``V*diag(f(s))*V'``."""
+    found = _function_between(node, a, ("svd_U", "svd_V"), "svdvals", x)
+    if found is None:
+        return None
+    b, on_label, f = found
+    c, f = split_scale(f)
+    t = matrix_functions.placeholder()
+    first, second = (node.operands[k].row.name for k in (a, b))  # type: ignore[attr-defined]
+    if first != second:
+        if first == "svd_V":
+            a, b = b, a
+        whole = x if f is t else matrix_functions.singular(f, x)
+    else:
+        if isinstance(f, Number):
+            # U*U' depends on the basis where a singular value is 0; it has to be the one beside it.
+            return None
+        base = x if first == "svd_U" else contract([(x, "ij")], "ji")
+        if f is power(t, 2):
+            whole = contract([(base, "ik"), (base, "jk")], "ij")
+        else:
+            whole = operation("singular_left", base, params=(f,))
+    legs = (node.legs[a][0], node.legs[b][0])
+    return scale(c, _without(node, (a, b, *on_label), [(whole, legs)]))
+
+
+def _function_between(
+    node: Contraction, a: int, vectors: tuple[str, ...], values: str, x: Expr
+) -> tuple[int, list[int], Expr] | None:
+    """Of ``V*diag(f(d))*W'``: the place of W, those of the factors of f(d), and f."""
     label = node.legs[a][1]
-    found: dict[str, int] = {}
-    for k, (e, g) in enumerate(_pairs(node)):
-        if k != a and label in g:
-            if not (isinstance(e, Operation) and e.args and e.args[0] is x):
-                return None
-            found[e.row.name] = k
-    if set(found) != {"svd_V", "svdvals"} or label in node.out:
+    if label in node.out:
         return None
-    v = found["svd_V"]
-    if sum(label in g for g in node.legs) != 3 or node.legs[v][1] != label:
+    partners, on_label = [], []
+    for k, (e, legs) in enumerate(_pairs(node)):
+        if k == a or label not in legs:
+            continue
+        if legs == (label,):
+            on_label.append(k)
+            continue
+        vector = isinstance(e, Operation) and e.row.name in vectors and e.args[0] is x
+        if not vector or legs[1] != label or legs[0] == label:
+            return None
+        partners.append(k)
+    if len(partners) != 1 or node.legs[a][0] == label:
         return None
-    legs = (node.legs[a][0], node.legs[v][0])
-    return _without(node, (a, v, found["svdvals"]), [(x, legs)])
+    d = operation(values, x)
+    product = contract([(node.operands[k], "a") for k in on_label], "a", {"a": d.shape[0]})
+    assert isinstance(d, Operation)
+    f = matrix_functions.spectral_pattern(product, d)
+    return None if f is None else (partners[0], on_label, f)
 
 
 def _two_factors(node: Contraction, a: int, e: Operation) -> Expr | None:

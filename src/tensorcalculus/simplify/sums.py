@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensorcalculus.expr.combination import add, scale
 from tensorcalculus.expr.contraction import contract, is_permutation, symmetric
-from tensorcalculus.expr.maps import apply
+from tensorcalculus.expr.maps import apply, is_filled
 from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Operation, Scalar
 from tensorcalculus.expr.rebuild import substitute
 from tensorcalculus.simplify.engine import rule
@@ -86,11 +86,7 @@ def centred_sum(node: Contraction) -> Expr | None:
         return None
     inner, legs = node.operands[0], node.legs[0]
     assert isinstance(inner, Combination)
-    constant = any(
-        isinstance(t, Contraction) and t.ndim and not any(t.legs) and len(set(t.out)) == t.ndim
-        for t in inner.terms
-    )
-    if not constant or len(set(legs)) != len(legs):
+    if not any(is_filled(t) for t in inner.terms) or len(set(legs)) != len(legs):
         return None
     opened = add(
         [

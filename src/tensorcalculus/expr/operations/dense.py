@@ -59,7 +59,8 @@ register(
         "d inv(X) = -inv(X) dX inv(X); Petersen and Pedersen, Matrix Cookbook, (40)",
         "{}^{{-1}}",
         differential=_inv_differential,
-        symmetric=lambda args: symmetric(args[0]),
+        symmetric=lambda node: symmetric(node.args[0]),
+        transposes=True,
         sample="well",
         analytic=True,
     )
@@ -108,7 +109,8 @@ register(
         "det(X) inv(X)', continued to singular matrices",
         r"\operatorname{{cof}}({})",
         differential=_cofactor_differential,
-        symmetric=lambda args: symmetric(args[0]),
+        symmetric=lambda node: symmetric(node.args[0]),
+        transposes=True,
         sample="well",
         analytic=True,
     )
@@ -144,7 +146,8 @@ register(
         "Golub and Pereyra (1973), eq. 4.12",
         "{}^{{+}}",
         differential=_pinv_differential,
-        symmetric=lambda args: symmetric(args[0]),
+        symmetric=lambda node: symmetric(node.args[0]),
+        transposes=True,
         sample="well",
     )
 )
@@ -199,7 +202,8 @@ for _name, _domain, _sample, _symbol in (
             "Higham, Functions of Matrices (2008), section 3.1",
             _symbol,
             differential=_matrix_function_differential,
-            symmetric=lambda args: symmetric(args[0]),
+            symmetric=lambda node: symmetric(node.args[0]),
+            transposes=True,
             sample=_sample,
         )
     )

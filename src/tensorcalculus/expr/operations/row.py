@@ -14,7 +14,7 @@ from tensorcalculus.expr.node import Expr, Operation, Shape
 Differential = Callable[[Operation, Mapping[int, Expr]], "Expr | None"]
 
 
-def _never(args: tuple[Expr, ...]) -> bool:
+def _never(node: Operation) -> bool:
     return False
 
 
@@ -49,8 +49,11 @@ class OperationRow:
     """Piecewise constant: its derivative is 0 wherever it exists."""
     analytic: bool = False
     """Whether the kernel takes complex arguments, as a check by complex steps needs."""
-    symmetric: Callable[[tuple[Expr, ...]], bool] = _never
+    symmetric: Callable[[Operation], bool] = _never
+    """Whether the result is symmetric in its last two axes."""
     nonnegative: bool = False
+    transposes: bool = False
+    """Whether ``f(A') = f(A)'``."""
     spell: Callable[[str, list[str], tuple], str] = _spell_call
     sample: str = ""
     """How tests draw the argument: "", "spd", "well" (well conditioned), "sym", "small"."""

@@ -3,7 +3,7 @@
 Eigenvectors of a repeated eigenvalue are a choice of basis.  Their differential divides by the gap
 of the eigenvalues; ``gap_multiply`` sets that quotient to 0 on a degenerate pair, which is right
 for every function that does not depend on the choice, and warns where a function does.  Functions
-``V*diag(f(d))*V'`` are kept as ``spectral`` operations: their divided differences have a limit.
+of all eigenvalues or singular values are operations of their own (``matrix_functions``).
 """
 
 from __future__ import annotations
@@ -11,19 +11,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 from tensorcalculus.errors import ShapeError
-from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.dims import minimum, show_shape
-from tensorcalculus.expr.maps import apply
 from tensorcalculus.expr.node import (
-    Combination,
-    Contraction,
     Expr,
-    Map,
-    Number,
     Operation,
     Shape,
-    walk,
 )
 from tensorcalculus.expr.operations.dense import product, symmetric_part, transpose
 from tensorcalculus.expr.operations.row import (
@@ -54,18 +47,19 @@ def _vector_of_square(name: str):
     return rule
 
 
-def _eigenbasis(a: Expr, da: Expr) -> tuple[Expr, Expr, Expr]:
+def eigenbasis(a: Expr, da: Expr) -> tuple[Expr, Expr, Expr]:
+    """Eigenvalues, eigenvectors, and the direction ``da`` in their basis."""
     d, v = eigh(a)
     return d, v, product(transpose(v), symmetric_part(da), v)
 
 
 def _eigvalsh_differential(node: Operation, tangents) -> Expr:
-    d, _, inside = _eigenbasis(node.args[0], tangents[0])
+    d, _, inside = eigenbasis(node.args[0], tangents[0])
     return operation("degenerate_check", batched("ii->i", inside), d)
 
 
 def _eigh_v_differential(node: Operation, tangents) -> Expr:
-    d, v, inside = _eigenbasis(node.args[0], tangents[0])
+    d, v, inside = eigenbasis(node.args[0], tangents[0])
     return product(v, operation("gap_multiply", inside, d, params=(0,)))
 
 
@@ -298,101 +292,3 @@ for _name, _rows, _part, _rule in (
             sample="well",
         )
     )
-
-
-# -- functions of a symmetric matrix -------------------------------------------------------------
-
-
-def placeholder() -> Expr:
-    """The scalar variable in which the function of a ``spectral`` operation is written."""
-    from tensorcalculus.expr.node import Variable
-
-    # The property keeps it apart from a variable that a user calls t.
-    return Variable("t", (), frozenset(("placeholder",)))
-
-
-def _spectral_differential(node: Operation, tangents) -> Expr:
-    # Daleckii and Krein: dF = V ((V' dA V) o f[d_i, d_j]) V', divided differences of f.
-    d, v, inside = _eigenbasis(node.args[0], tangents[0])
-    differences = operation("divided_difference", d, params=(*node.params, 1))
-    return product(v, batched("ij,ij->ij", inside, differences), transpose(v))
-
-
-register(
-    OperationRow(
-        "spectral",
-        square("spectral"),
-        "spectral",
-        "a symmetric matrix with its eigenvalues in the domain of f; V*diag(f(d))*V'",
-        "Higham (2008), Functions of Matrices, theorem 3.11 (Daleckii and Krein)",
-        r"f({})",
-        differential=_spectral_differential,
-        symmetric=lambda args: True,
-        spell=lambda name, args, params: f'spectral("{params[0]}",{args[0]})',
-        sample="sym",
-    )
-)
-
-
-def _divided_shape(args: tuple[Expr, ...], params: tuple) -> Shape:
-    shape = args[0].shape
-    return (*shape[:-1], *[shape[-1]] * (params[1] + 1))
-
-
-def _divided_differential(node: Operation, tangents) -> Expr:
-    # The derivative of f[d_i0,..,d_ik] by d_ij repeats that argument: f[d_i0,..,d_ij,d_ij,..,d_ik].
-    d, dd = node.args[0], tangents[0]
-    f, order = node.params
-    wider = operation("divided_difference", d, params=(f, order + 1))
-    names = "abcdefgh"[: order + 1]
-    total = batched(f"{names}{names[0]},{names[0]}->{names}", wider, dd)
-    for name in names[1:]:
-        total = total + batched(f"{names}{name},{name}->{names}", wider, dd)
-    return total
-
-
-register(
-    OperationRow(
-        "divided_difference",
-        _divided_shape,
-        "divided_difference",
-        "f[d_i, d_j, ...], with the derivative of f where arguments coincide",
-        "Higham (2008), Functions of Matrices, appendix B.16",
-        r"f[{}]",
-        differential=_divided_differential,
-        symmetric=lambda args: True,
-        spell=lambda name, args, params: f'divided_difference("{params[0]}",{args[0]},{params[1]})',
-    )
-)
-
-
-def spectral(function: Expr, a: Expr) -> Expr:
-    """``V*diag(f(d))*V'`` for the eigenvalues of ``a``; ``f`` is written in :func:`placeholder`."""
-    return operation("spectral", a, params=(function,))
-
-
-def spectral_pattern(e: Expr, d: Operation) -> Expr | None:
-    """The function of ``t`` that the vector ``e`` is of each eigenvalue in ``d``, or None."""
-    done: dict[Expr, Expr] = {d: placeholder()}
-    below = set(walk(d))
-    for node in walk(e):
-        if node in below:
-            continue
-        children = [done.get(c) for c in node.children]
-        if any(c is None for c in children):
-            return None
-        parts = [c for c in children if c is not None]
-        if isinstance(node, Number):
-            done[node] = node
-        elif isinstance(node, Map):
-            done[node] = apply(node.function, *parts)
-        elif isinstance(node, Combination):
-            done[node] = add(list(zip(node.coefficients, parts, strict=True)))
-        elif isinstance(node, Contraction) and node.ndim == len(set(node.out)) <= 1:
-            # A product entry by entry, or one value everywhere.
-            if any(legs not in ((), node.out) for legs in node.legs):
-                return None
-            done[node] = contract([(p, ()) for p in parts], ())
-        else:
-            return None  # variables have no place in the parameter of an operation
-    return done[e]
