@@ -22,7 +22,7 @@ LAZY = {"scipy", "lark", "cotengra", "rich", "typer", "torch", "jax"}
 
 # A unit is a package or a module directly below the root; the root's own __init__ is ROOT.
 UNITS = {
-    *("errors", "expr", "simplify", "calculus", "notation", "compiler"),
+    *("errors", "expr", "simplify", "calculus", "notation", "compiler", "optimize"),
     *("face", "api", "random_data", "check", "testing", "cli", ROOT),
 }
 
@@ -38,6 +38,7 @@ ALLOWED = {
     "api": UNITS - {"cli"},
     # Random data for expressions, which checks and the published strategies share.
     "random_data": {"expr", "simplify", "errors", "compiler"},
+    "optimize": {"expr", "simplify", "calculus", "compiler", "errors", "random_data"},
     "check": UNITS - {"cli"},
     "testing": UNITS - {"cli"},
     "cli": UNITS,

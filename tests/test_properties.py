@@ -73,7 +73,10 @@ def point(f: Expr) -> Point | None:
     arrays = {k: v for k, v in values.items() if k in f.variables}
     sizes = {k: v for k, v in values.items() if k not in f.variables}
     shapes = {name: array.shape for name, array in arrays.items()}
-    return arrays, sizes | solve_sizes(f.variables, shapes)
+    known = sizes | solve_sizes(f.variables, shapes)
+    # Symbols of parts that simplification drops: any length will do.
+    gone = {s: 3 for node in walk(f) for d in node.shape for s in d.symbols() if s not in known}
+    return arrays, known | gone
 
 
 def at(f: Expr, where: Point, **more: Any) -> np.ndarray:
@@ -93,6 +96,16 @@ def steady(f: Expr, where: Point, value: np.ndarray, size: float) -> bool:
     rng = np.random.default_rng(0)
     moved = {k: a * (1 + 1e-13 * np.sign(rng.standard_normal())) for k, a in where[0].items()}
     return near(at(f, (moved, where[1])), value, size * 1e-2)
+
+
+def agrees(f: Expr, where: Point, right: np.ndarray, size: float, **more: Any) -> bool:
+    """Whether ``f`` has the value ``right``, as far as its data determine it."""
+    found = at(f, where, **more)
+    if near(found, right, size):
+        return True
+    # Rounding may be amplified in one form and not in another, as in p*(1-p) for p near 1.
+    moved = {k: a * (1 + 1e-13) for k, a in (where[0] | more).items()}
+    return not near(at(f, (moved, where[1])), found, size * 1e-2)
 
 
 def entries(f: Expr, where: Point, variable: Variable) -> int:
@@ -165,8 +178,8 @@ def modes_agree(f: Expr) -> bool:
             continue
         if not steady(f.jacobian(variable, mode="forward"), where, by_mode[1], size):
             continue
-        assert near(by_mode[0], by_mode[1], size)
-        assert near(by_mode[2], by_mode[1], size)
+        assert agrees(f.jacobian(variable, mode="reverse"), where, by_mode[1], size)
+        assert agrees(f.jacobian(variable, mode="mixed"), where, by_mode[1], size)
         directions_agree(f, variable, where, by_mode[0], size)
         compared = True
     return compared
@@ -237,17 +250,16 @@ def hessian_applied(f: Expr) -> bool:
             continue
         h = at(f.hessian(variable), where)
         g = at(f.gradient(variable), where)
-        # Where everything cancels to 0 the rounding of terms of moderate size is left.
-        size = max(float(np.abs(at(f, where)).max()), float(np.abs(g).max(initial=0)), 1e-3)
+        size = max(float(np.abs(at(f, where)).max()), float(np.abs(g).max(initial=0)))
         if not np.all(np.isfinite(h)) or not steady(f.hessian(variable), where, h, size):
             continue
         inside = {"sym", "spd", "diag", "tri"} & variable.properties
         v = x if inside else np.random.default_rng(0).standard_normal(x.shape)
         direction = Variable("direction", variable.shape)
-        found = at(f.hvp(variable, direction), where, direction=v)
-        assert near(found, np.tensordot(h, v, variable.ndim), size)
+        applied = np.tensordot(h, v, variable.ndim)
+        assert agrees(f.hvp(variable, direction), where, applied, size, direction=v)
         for mode in ("reverse", "forward", "mixed"):
-            assert near(at(f.hessian(variable, mode=mode), where), h, size)
+            assert agrees(f.hessian(variable, mode=mode), where, h, size)
         if not inside:
             assert near(h, np.moveaxis(h, range(variable.ndim), range(-variable.ndim, 0)), size)
         compared = True

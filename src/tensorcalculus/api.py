@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tensorcalculus.compiler.compiled import Compiled
     from tensorcalculus.expr.node import Expr, Variable
+    from tensorcalculus.optimize.record import Iteration, Minimum
 
 
 def parse(text: str, declarations: dict[str, str] | None = None, /, **shapes: str) -> Expr:
@@ -81,6 +84,96 @@ def compile(outputs: Expr | Sequence[Expr], *, backend: str = "numpy") -> Compil
     from tensorcalculus.compiler.compiled import Compiled
 
     return Compiled(outputs, backend)
+
+
+def minimize(
+    f: Expr,
+    over: str | Variable | Sequence[str | Variable],
+    data: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
+    method: str | None = None,
+    bounds: Mapping[str, Any] | None = None,
+    tol: float = 1e-8,
+    max_iterations: int | None = None,
+    max_seconds: float | None = None,
+    seed: int = 0,
+    *,
+    learning_rate: float | None = None,
+    progress: bool | Callable[[Iteration], Any] | None = None,
+    callback: Callable[[dict[str, np.ndarray], Iteration], Any] | None = None,
+) -> Minimum:
+    """A local minimum of a scalar expression, by methods that use its derivatives as formulas.
+
+    What does not depend on the variables optimised is computed once for all iterations.
+
+    Parameters
+    ----------
+    f
+        A scalar expression.
+    over
+        The variables to optimise, or one of them.  A variable declared ``sym``, ``diag`` or
+        ``tri`` stays in its space; ``nonneg`` is a bound.
+    data
+        Arrays for all other variables by name; also sizes that follow from no array, such as the
+        rank of a factorisation, ``{"T": T, "r": 5}``.
+    start
+        Where to begin.  What is not given is drawn from ``seed``: normal entries, rows of
+        matrices of norm near 1.  Values outside the bounds are moved inside.
+    method
+        ``"newton"``: the full Hessian, shifted where it is not positive definite.
+        ``"newton-cg"``: conjugate gradients on Hessian products, no Hessian.
+        ``"gauss-newton"``: Levenberg-Marquardt, for sums of squares.
+        ``"lbfgs"``: SciPy's L-BFGS-B.  ``"adam"``: Adam.
+        By default Newton's method for up to 200 unknowns, L-BFGS for more.
+    bounds
+        ``{"U": (0, None)}``: lowest and highest value, numbers or arrays; all methods keep them.
+    tol
+        Stops where the largest entry of the gradient, projected on the bounds, is at most ``tol``
+        times its size at the start (or times ``|f|/max(1, |x|)``, if that is larger).
+    max_iterations, max_seconds
+        Limits; the message of the result says so when one is reached.
+    learning_rate
+        Of Adam, 0.01 by default; halved while no lower value is found.
+    progress
+        None shows a line on a terminal after a second, True at once, False never; a function is
+        called with each entry of the record.
+    callback
+        Called with the values by name and the entry of the record after each iteration; stops the
+        minimisation by returning something true.
+
+    Returns
+    -------
+    Minimum
+        ``result["w"]``, ``value``, ``converged``, ``message``, ``record``, ``plot()`` and more.  An
+        interrupt from the keyboard gives the best point so far.
+
+    Raises
+    ------
+    ShapeError, UnknownNameError, InputError
+        If ``f`` is not a scalar, a name does not exist, data are missing, or the function has no
+        finite value at the start.
+
+    References
+    ----------
+    J. Nocedal and S. J. Wright, Numerical Optimization, 2nd ed., 2006: Alg. 3.1, 3.3, 7.1,
+    Sec. 10.3.  D. P. Bertsekas, SIAM J. Control Optim. 20 (1982): bounds.  D. P. Kingma and
+    J. Ba, ICLR 2015: Adam.
+
+    Examples
+    --------
+    >>> import numpy as np, tensorcalculus as tc
+    >>> f = tc.parse("norm2(X*w-y)^2+c*norm2(w)^2", X="m n", w="n", y="m", c="")
+    >>> X, y = np.array([[1., 0.], [1., 1.], [1., 2.]]), np.array([1., 3., 5.])
+    >>> result = tc.minimize(f, over="w", data={"X": X, "y": y, "c": 0})
+    >>> result["w"].round(6)
+    array([1., 2.])
+    """
+    from tensorcalculus.optimize.driver import run
+
+    return run(
+        f, over, data, start, method, bounds, tol, max_iterations, max_seconds, seed,
+        learning_rate, progress, callback,
+    )  # fmt: skip
 
 
 def function(name: str, *args: Any) -> Expr:

@@ -204,7 +204,7 @@ def _at_some_point(
 def call(program: Program, point: Mapping[str, Any], sizes: Mapping[str, int]) -> np.ndarray:
     """The value of a program of one expression; sizes that stand on no variable are given too."""
     free = {s: sizes[s] for s in program.free_symbols if s not in program.variables}
-    return np.asarray(program({**point, **free})[0])
+    return np.asarray(program({**point, **free}))
 
 
 def _numerical(

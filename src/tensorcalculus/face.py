@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
+    from tensorcalculus.compiler.operator import StructuredOperator
     from tensorcalculus.expr.node import Expr, Variable
 
 
@@ -126,10 +128,60 @@ class Face:
 
         Raises InputError, naming the array and the shape expected, where an array does not fit.
         """
-        (result,) = self._program()(values)
+        program = self._expr.memo.get("program") or self._program()
+        result = program(values)
         if isinstance(result, (int, float)):  # a constant, or a count such as sum(ones(n))
             return float(result)
         return result.item() if result.ndim == 0 else result
+
+    def operator(
+        self,
+        values: Mapping[str, Any] | None = None,
+        /,
+        *,
+        rows: int | None = None,
+        **arrays: Any,
+    ) -> StructuredOperator:
+        """The value as a matrix that knows its structure, a SciPy ``LinearOperator``.
+
+        For Hessians and Jacobians: identities and Kronecker products are never multiplied out, and
+        low rank stays a product of thin factors, in products, solves, ``diagonal`` and ``trace``.
+
+        Parameters
+        ----------
+        values
+            Arrays by name; they may be given as keywords as well.
+        rows
+            How many leading axes are those of the rows (for a Jacobian, the axes of the function);
+            the others are those of the columns.  By default half of them, as for a Hessian.
+
+        Returns
+        -------
+        StructuredOperator
+            With ``@``, ``T``, ``solve``, ``diagonal``, ``trace``, ``todense`` and ``structure``.
+            Vectors are flat (row-major) or have the shape of the column axes; the result has the
+            matching form.
+
+        Raises
+        ------
+        InputError
+            Where an array does not fit, or an odd number of axes needs ``rows``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import tensorcalculus as tc
+        >>> f = tc.parse("norm2(T-U*V')^2")
+        >>> T, U, V = np.ones((300, 200)), np.ones((300, 5)), np.ones((200, 5))
+        >>> H = f.hessian("U").operator(T=T, U=U, V=V)
+        >>> H
+        kron(I_300, 5x5) (1500 x 1500)
+        >>> (H @ U).shape, (H @ U.ravel()).shape
+        ((300, 5), (1500,))
+        """
+        from tensorcalculus.compiler import structure
+
+        return structure.operator_of(self._expr, {**(values or {}), **arrays}, rows)
 
     @property
     def source(self) -> str:

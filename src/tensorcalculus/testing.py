@@ -98,7 +98,7 @@ def values_for(
         values = draw_values(expression, chosen, None, seed, attempt) | free
         try:
             with np.errstate(all="ignore"):
-                if np.all(np.isfinite(program(values)[0])):
+                if np.all(np.isfinite(program(values))):
                     return values
         except InputError:
             continue

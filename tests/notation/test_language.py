@@ -58,6 +58,13 @@ _gaps = _d["p"][None, :] - _d["p"][:, None] + np.eye(4)
 _ratio = (np.exp(_d["p"])[None, :] - np.exp(_d["p"])[:, None]) / _gaps
 np.fill_diagonal(_ratio, np.exp(_d["p"]))
 
+
+def _sums(f: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Sums and differences of ``f`` at the pairs of entries of ``p``."""
+    value = f(_d["p"])
+    return value[:, None] + value[None, :], value[:, None] - value[None, :]
+
+
 OTHERS: dict[str, list[tuple[str, Any]]] = {
     "arctan2": [("arctan2(p,q)", np.arctan2(_d["p"], _d["q"]))],
     "atan2": [("atan2(x,y)", np.arctan2(_d["x"], _d["y"]))],
@@ -128,6 +135,12 @@ OTHERS: dict[str, list[tuple[str, Any]]] = {
     "gap_multiply": [("gap_multiply(E,p,0)", _d["E"] / _gaps * (1 - np.eye(4)))],
     "spectral": [('spectral("exp(t)",S/9)', scipy.linalg.expm(_d["S"] / 9))],
     "divided_difference": [('divided_difference("exp(t)",p,1)', _ratio)],
+    "singular": [('singular("tanh(t)",B)', _U * np.tanh(_s) @ _V)],
+    "singular_left": [('singular_left("t^4",B)', _U * _s**4 @ _U.T)],
+    "signed_difference": [
+        ('signed_difference("sinh(t)",p,"odd","+-")', _sums(np.sinh)[0] / _sums(np.positive)[0]),
+        ('signed_difference("t^2",p,"even","+-")', _sums(np.square)[1] / _sums(np.positive)[0]),
+    ],
     "einsum": [('einsum("ijk,kl->lij",T,A)', np.einsum("ijk,kl->lij", _d["T"], _d["A"])),
                ("einsum('ii',A)", np.trace(_d["A"])),
                ('einsum("i,i->i",x,y)', _d["x"] * _d["y"])],

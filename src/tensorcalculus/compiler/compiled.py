@@ -14,7 +14,6 @@ class Compiled:
     """A function of arrays by name; see :func:`tensorcalculus.compile`."""
 
     def __init__(self, outputs: Expr | Sequence[Expr], backend: str = "numpy") -> None:
-        self._single = isinstance(outputs, Expr)
         self.outputs: tuple[Expr, ...] = (outputs,) if isinstance(outputs, Expr) else tuple(outputs)
         if not self.outputs:
             raise InputError("compile takes at least one expression; an empty list is given")
@@ -26,11 +25,12 @@ class Compiled:
                 )
         self.backend = backend
         self._program = Program(list(self.outputs))
+        # A program of one expression gives its value, also where a list of one was asked for.
+        self._wrapped = len(self.outputs) == 1 and not isinstance(outputs, Expr)
 
     def __call__(self, /, **values: Any) -> Any:
         """All outputs, in their order; one output alone comes without a tuple."""
-        results = self._program(values)
-        return results[0] if self._single else tuple(results)
+        return self._program.results(values) if self._wrapped else self._program(values)
 
     @property
     def source(self) -> str:

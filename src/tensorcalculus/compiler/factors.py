@@ -43,6 +43,20 @@ class Factorization:
         x, _ = self._getrs(self._lu, self._pivots, b, trans=1 if transposed else 0)
         return x
 
+    def logdet(self) -> Array:
+        """``log|det A|``; continued analytically from real matrices to complex ones."""
+        pivots = np.diagonal(self._lu)
+        value = np.log(np.abs(pivots)).sum()
+        if pivots.dtype.kind == "f":
+            return value
+        sign = np.prod(pivots / np.abs(pivots))
+        return value + 1j * np.arctan(sign.imag / sign.real)
+
+    def det(self) -> Array:
+        """``det A``, with the sign of the row exchanges."""
+        exchanged = np.count_nonzero(self._pivots != np.arange(len(self._pivots)))
+        return np.prod(np.diagonal(self._lu)) * (-1 if exchanged % 2 else 1)
+
     def inverse(self) -> Array:
         """The inverse as a matrix, where a formula needs its entries."""
         if self._inverse is None:

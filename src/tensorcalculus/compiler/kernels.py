@@ -422,3 +422,22 @@ def norm(x: ArrayLike) -> Array:
         return np.sqrt((z * z).sum())
     z = z / largest
     return largest * np.sqrt((z * z).sum())
+
+
+def symmetric_product(a: ArrayLike, b: ArrayLike) -> Array:
+    """``a @ b`` where that is known to be symmetric: blocks below the diagonal are mirrored."""
+    x, y = np.asarray(a), np.asarray(b)
+    n = len(x)
+    block = max(128, -(-n // 8))
+    out = np.empty((n, n), np.result_type(x, y))
+    for start in range(0, n, block):
+        stop = min(start + block, n)
+        np.matmul(x[start:stop], y[:, start:], out=out[start:stop, start:])
+        out[stop:, start:stop] = out[start:stop, stop:].T
+    return out
+
+
+def row_dot(a: ArrayLike, b: ArrayLike) -> Array:
+    """Sums of ``a * b`` along the last axis, without a conjugate."""
+    x = np.asarray(a)
+    return np.vecdot(x if x.dtype.kind == "f" else x.conj(), b)

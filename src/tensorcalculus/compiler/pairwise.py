@@ -1,9 +1,17 @@
-"""Source of contractions: the order from cotengra, each pair as a BLAS call or a product."""
+"""Source of two arrays joined: a BLAS call where one fits, else a product of entries.
+
+An array is a text with a label an axis.  Axes are moved as views; memory is copied only where no
+grouping of axes in their order makes a matrix of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from tensorcalculus.compiler.targets import Target
+
+Legs = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +19,7 @@ class Piece:
     """An intermediate array in the source: its text, labels, and how tightly the text binds."""
 
     text: str
-    legs: tuple[int, ...]
+    legs: Legs
     level: int = 3
     """3: a name or call, 2: a product, 1: a sum."""
     solver: str | None = None
@@ -21,40 +29,13 @@ class Piece:
         return self.text if self.level >= level else f"({self.text})"
 
 
-def order(
-    legs: Sequence[tuple[int, ...]], out: tuple[int, ...], sizes: Mapping[int, int]
-) -> list[tuple[int, ...]]:
-    """Pairs to contract, as positions in a shrinking list, of least cost for the sizes."""
-    if len(legs) == 2:
-        return [(0, 1)]
-    import cotengra
-
-    path = cotengra.array_contract_path(
-        [tuple(p) for p in legs],
-        tuple(out),
-        size_dict={i: max(int(n), 1) for i, n in sizes.items()},
-        optimize="optimal" if len(legs) <= 8 else "greedy",
-    )
-    return [tuple(int(k) for k in step) for step in path]
-
-
-def permuted(piece: Piece, legs: tuple[int, ...]) -> Piece:
-    """The piece with its axes in another order."""
-    if piece.legs == legs:
-        return piece
-    if len(legs) == 2:
-        return Piece(f"{piece.wrapped(3)}.T", legs)
-    axes = ", ".join(str(piece.legs.index(i)) for i in legs)
-    return Piece(f"{piece.wrapped(3)}.transpose({axes})", legs)
-
-
-def expanded(piece: Piece, legs: tuple[int, ...]) -> Piece:
+def expanded(piece: Piece, legs: Legs, target: Target) -> Piece:
     """The piece with unit axes for the labels it lacks, ready to broadcast to ``legs``."""
     have = tuple(i for i in legs if i in piece.legs)
-    piece = permuted(piece, have)
+    piece = permuted(piece, have, target)
     if have == legs:
         return piece
-    # Leading unit axes come by themselves in NumPy broadcasting.
+    # Leading unit axes come by themselves when arrays are broadcast.
     marks = ["None" if i not in have else ":" for i in legs]
     while marks and marks[0] == "None":
         marks.pop(0)
@@ -63,107 +44,156 @@ def expanded(piece: Piece, legs: tuple[int, ...]) -> Piece:
     return Piece(f"{piece.wrapped(3)}[{', '.join(marks)}]", legs)
 
 
-def pair(
-    a: Piece, b: Piece, keep: set[int], wanted: tuple[int, ...], dims: Mapping[int, str]
-) -> Piece:
-    """Contract two pieces over the labels not in ``keep``; axes near to ``wanted`` where free."""
-    shared = [i for i in a.legs if i in b.legs]
-    batch = tuple(i for i in shared if i in keep)
-    summed = tuple(i for i in shared if i not in keep)
-    left = tuple(i for i in a.legs if i not in b.legs)
-    right = tuple(i for i in b.legs if i not in a.legs)
-    if not summed:
-        return _product(a, b, wanted)
-    if not batch:
+def permuted(piece: Piece, legs: Legs, target: Target) -> Piece:
+    """The piece with its axes in another order, as a view."""
+    if piece.legs == legs:
+        return piece
+    axes = tuple(piece.legs.index(i) for i in legs)
+    return Piece(target.transposed(piece.wrapped(3), axes), legs)
+
+
+@dataclass(frozen=True)
+class Joiner:
+    """Joins two pieces of one contraction: the target's spelling and the sizes of its labels."""
+
+    target: Target
+    dims: Mapping[int, str]
+
+    def join(self, a: Piece, b: Piece, keep: set[int], wanted: Legs) -> Piece:
+        """Sum over shared labels not in ``keep``; axes near to ``wanted`` where that is free."""
+        shared = [i for i in a.legs if i in b.legs]
+        batch = tuple(i for i in shared if i in keep)
+        summed = tuple(i for i in shared if i not in keep)
+        if not summed:
+            return self.product(a, b, wanted)
+        left = tuple(i for i in a.legs if i not in b.legs)
+        right = tuple(i for i in b.legs if i not in a.legs)
+        if batch:
+            if not left and not right:
+                return self.inner_of_rows(a, b, batch, summed)
+            return self.stacked(a, b, batch, left, right, summed)
         for solver, other in ((a, b), (b, a)):
             if solver.solver and len(summed) == 1 and len(other.legs) <= 2:
-                return _solve(solver, other, summed[0], wanted)
-        return _matmul(a, b, left, right, summed, wanted)
-    if not left and not right:
-        product = _product(a, b, batch + summed)
-        axes = ", ".join(str(-1 - k) for k in range(len(summed)))
-        axis = axes if len(summed) == 1 else f"({axes})"
-        return Piece(f"{product.wrapped(3)}.sum(axis={axis})", batch)
-    return _batched(a, b, batch, left, right, summed, dims)
+                return self.solved(solver, other, summed[0])
+        if not left and not right:
+            return self.inner(a, b)
+        # The factor whose free axes are wanted first, or that has some, stands on the left.
+        if (right + left == wanted and left + right != wanted) or not left:
+            a, b, left, right = b, a, right, left
+        return self.matmul(a, b, left, right, summed, wanted)
 
+    def product(self, a: Piece, b: Piece, wanted: Legs) -> Piece:
+        """The product entry by entry."""
+        labels = set(a.legs) | set(b.legs)
+        legs = tuple(i for i in wanted if i in labels)
+        legs = tuple(dict.fromkeys((*legs, *a.legs, *b.legs)))
+        first, second = expanded(a, legs, self.target), expanded(b, legs, self.target)
+        return Piece(f"{first.wrapped(2)} * {second.wrapped(3)}", legs, 2)
 
-def _product(a: Piece, b: Piece, wanted: tuple[int, ...]) -> Piece:
-    labels = set(a.legs) | set(b.legs)
-    legs = tuple(i for i in wanted if i in labels)
-    legs += tuple(i for i in (*a.legs, *b.legs) if i not in legs)
-    legs = tuple(dict.fromkeys(legs))
-    first, second = expanded(a, legs), expanded(b, legs)
-    return Piece(f"{first.wrapped(2)} * {second.wrapped(3)}", legs, 2)
-
-
-def _solve(inverse: Piece, other: Piece, label: int, wanted: tuple[int, ...]) -> Piece:
-    """``inv(A) @ b`` by the factors of A; ``inv(A).T @ b`` by the same factors."""
-    transposed = inverse.legs[0] == label
-    free = inverse.legs[1] if transposed else inverse.legs[0]
-    rest = tuple(i for i in other.legs if i != label)
-    b = permuted(other, (label, *rest))
-    flag = ", transposed=True" if transposed else ""
-    return Piece(f"{inverse.solver}.solve({b.text}{flag})", (free, *rest))
-
-
-def _matmul(
-    a: Piece,
-    b: Piece,
-    left: tuple[int, ...],
-    right: tuple[int, ...],
-    summed: tuple[int, ...],
-    wanted: tuple[int, ...],
-) -> Piece:
-    if not left and not right:
-        b = permuted(b, a.legs)
+    def inner(self, a: Piece, b: Piece) -> Piece:
         if len(a.legs) == 1:
             return Piece(f"{a.wrapped(2)} @ {b.wrapped(3)}", (), 2)
-        return Piece(f"np.dot({a.wrapped(3)}.ravel(), {b.wrapped(3)}.ravel())", ())
-    if len(summed) == 1 and len(left) <= 1 and len(right) <= 1:
-        # Put the factor whose free axis is wanted first on the left.
-        if left and right and (left + right) != wanted and (right + left) == wanted:
-            a, b, left, right = b, a, right, left
-        if not left and len(right) == 1 and b.legs[0] != summed[0]:
-            a, b, left, right = b, a, right, left
-        first = permuted(a, (*left, *summed))
-        second = permuted(b, (*summed, *right))
-        return Piece(f"{first.wrapped(2)} @ {second.wrapped(3)}", (*left, *right), 2)
-    if (right + left) == wanted:
-        a, b, left, right = b, a, right, left
-    axes_a = [a.legs.index(i) for i in summed]
-    axes_b = [b.legs.index(i) for i in summed]
-    free_a = tuple(i for i in a.legs if i not in summed)
-    free_b = tuple(i for i in b.legs if i not in summed)
-    text = f"np.tensordot({a.text}, {b.text}, axes=({axes_a}, {axes_b}))"
-    return Piece(text, free_a + free_b)
+        b = permuted(b, a.legs, self.target)
+        flat = [f"{x.wrapped(3)}.reshape(-1)" for x in (a, b)]
+        return Piece(f"{flat[0]} @ {flat[1]}", (), 2)
+
+    def inner_of_rows(self, a: Piece, b: Piece, batch: Legs, summed: Legs) -> Piece:
+        if len(summed) == 1:
+            first = permuted(a, batch + summed, self.target)
+            second = permuted(b, batch + summed, self.target)
+            return Piece(f"kernels.row_dot({first.text}, {second.text})", batch)
+        product = self.product(a, b, batch + summed)
+        axes = ", ".join(str(-1 - k) for k in range(len(summed)))
+        return Piece(f"{product.wrapped(3)}.sum(axis=({axes}))", batch)
+
+    def solved(self, inverse: Piece, other: Piece, label: int) -> Piece:
+        """``inv(A) @ b`` by the factors of A; ``inv(A).T @ b`` by the same factors."""
+        transposed = inverse.legs[0] == label
+        free = inverse.legs[1] if transposed else inverse.legs[0]
+        rest = tuple(i for i in other.legs if i != label)
+        b = permuted(other, (label, *rest), self.target)
+        flag = ", transposed=True" if transposed else ""
+        return Piece(f"{inverse.solver}.solve({b.text}{flag})", (free, *rest))
+
+    def matmul(
+        self, a: Piece, b: Piece, left: Legs, right: Legs, summed: Legs, wanted: Legs
+    ) -> Piece:
+        """One matrix product; each group of axes is merged to one where it is not one already."""
+        if not right and len(summed) == 1 and a.legs[0] == summed[0] and len(a.legs) == 2:
+            return Piece(f"{b.wrapped(2)} @ {a.wrapped(3)}", left, 2)  # v @ A, rather than A.T @ v
+        if len(summed) == 1:
+            inside = self.within(a, b, left, right, summed[0])
+            if inside is not None:
+                return inside
+        # Summed axes in the order of the factor that has them together.
+        order = _together(a.legs, summed) or _together(b.legs, summed) or summed
+        x = self.as_matrix(a, left, order, True)
+        y = self.as_matrix(b, right, order, False)
+        text = f"{x.wrapped(2)} @ {y.wrapped(3)}"
+        legs = x.legs + y.legs
+        if len(left) <= 1 and len(right) <= 1:
+            return Piece(text, left + right, 2)
+        return Piece(f"({text}).reshape({self.shape(legs)})", legs)
+
+    def within(self, a: Piece, b: Piece, left: Legs, right: Legs, label: int) -> Piece | None:
+        """A matrix applied to the last but one axis of a longer array: a stack, nothing moved."""
+        if len(a.legs) > 2 and len(b.legs) == 2 and a.legs[-2] == label:
+            matrix = permuted(b, (right[0], label), self.target)
+            text = self.target.call("matmul", matrix.text, a.text)
+            return Piece(text, (*a.legs[:-2], right[0], a.legs[-1]))
+        if len(b.legs) > 2 and len(a.legs) == 2 and b.legs[-2] == label:
+            return self.within(b, a, right, left, label)
+        return None
+
+    def as_matrix(self, piece: Piece, free: Legs, summed: Legs, free_first: bool) -> Piece:
+        """A matrix of the free and the summed axes, each merged to one; a vector without the first.
+
+        Its legs are the free ones, in the order in which they are merged.
+        """
+        kept = _together(piece.legs, free) or free
+        rows, columns = (kept, summed) if free_first else (summed, kept)
+        turned = piece.legs == columns + rows != rows + columns
+        if not turned:
+            piece = permuted(piece, rows + columns, self.target)
+        groups = [g for g in ((columns, rows) if turned else (rows, columns)) if g]
+        text, level = piece.text, piece.level
+        if any(len(g) > 1 for g in groups):
+            text = f"{piece.wrapped(3)}.reshape({', '.join(self.merged(g) for g in groups)})"
+            level = 3
+        if turned and len(groups) > 1:
+            text = f"{Piece(text, (), level).wrapped(3)}.T"
+            level = 3
+        return Piece(text, kept, level)
+
+    def stacked(
+        self, a: Piece, b: Piece, batch: Legs, left: Legs, right: Legs, summed: Legs
+    ) -> Piece:
+        """A stack of matrix products: batch axes first, free and summed axes each merged to one."""
+        first = permuted(a, batch + left + summed, self.target)
+        second = permuted(b, batch + summed + right, self.target)
+        x, y = first.wrapped(3), second.wrapped(3)
+        lead = ", ".join(self.dims[i] for i in batch)
+        simple = len(summed) == 1
+        if not simple or len(left) != 1:
+            x = f"{x}.reshape({lead}, {self.merged(left)}, {self.merged(summed)})"
+        if not simple or len(right) != 1:
+            y = f"{y}.reshape({lead}, {self.merged(summed)}, {self.merged(right)})"
+        text = self.target.call("matmul", x, y)
+        legs = batch + left + right
+        if len(left) != 1 or len(right) != 1:
+            text = f"{text}.reshape({self.shape(legs)})"
+        return Piece(text, legs)
+
+    def merged(self, legs: Legs) -> str:
+        return " * ".join(self.dims[i] for i in legs) if legs else "1"
+
+    def shape(self, legs: Legs) -> str:
+        return ", ".join(self.dims[i] for i in legs) or "()"
 
 
-def _batched(
-    a: Piece,
-    b: Piece,
-    batch: tuple[int, ...],
-    left: tuple[int, ...],
-    right: tuple[int, ...],
-    summed: tuple[int, ...],
-    dims: Mapping[int, str],
-) -> Piece:
-    """A stack of matrix products: batch axes first, free and summed axes each merged to one."""
-    first = permuted(a, batch + left + summed)
-    second = permuted(b, batch + summed + right)
-    simple = len(summed) == 1
-    x = first.wrapped(3)
-    y = second.wrapped(3)
-    lead = ", ".join(dims[i] for i in batch)
-    if not simple or len(left) != 1:
-        x = f"{x}.reshape({lead}, {_merged(left, dims)}, {_merged(summed, dims)})"
-    if not simple or len(right) != 1:
-        y = f"{y}.reshape({lead}, {_merged(summed, dims)}, {_merged(right, dims)})"
-    text = f"np.matmul({x}, {y})"
-    legs = batch + left + right
-    if len(left) != 1 or len(right) != 1:
-        text = f"{text}.reshape({', '.join(dims[i] for i in legs)})"
-    return Piece(text, legs)
-
-
-def _merged(legs: tuple[int, ...], dims: Mapping[int, str]) -> str:
-    return " * ".join(dims[i] for i in legs) if legs else "1"
+def _together(legs: Legs, group: Legs) -> Legs | None:
+    """The group in the order in which ``legs`` has it, where nothing else stands in between."""
+    places = [k for k, i in enumerate(legs) if i in group]
+    if places and places[-1] - places[0] == len(places) - 1 and len(places) == len(group):
+        return tuple(legs[k] for k in places)
+    return None

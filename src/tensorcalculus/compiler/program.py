@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tensorcalculus.compiler import divided_differences, factors, kernels, spectral_kernels
-from tensorcalculus.compiler.numpy_source import Emitter
+from tensorcalculus.compiler.cost import Cost
 from tensorcalculus.compiler.sizes import bind_arrays, solve_sizes
+from tensorcalculus.compiler.source import Emitter
 from tensorcalculus.compiler.stable import stabilize
+from tensorcalculus.compiler.targets import TARGETS, Target
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.context import remembered
 from tensorcalculus.expr.node import Expr, Operation, Variable, variables_of, walk
@@ -20,6 +21,15 @@ from tensorcalculus.simplify.engine import simplify, written_out
 
 TYPICAL_SIZE = 100
 """Size assumed for a symbol when source is shown before any array is given."""
+READY = 256
+"""Combinations of shapes that a program remembers as checked."""
+
+
+class Loaded(NamedTuple):
+    """Source and the function that it defines."""
+
+    source: str
+    function: Callable
 
 
 class Program:
@@ -31,7 +41,9 @@ class Program:
         variables: Mapping[str, Variable] | None = None,
         *,
         simplified: bool = True,
+        target: Target = TARGETS["numpy"],
     ) -> None:
+        self.target = target
         self._sources = list(roots)
         self.variables = dict(variables if variables is not None else variables_of(*roots))
         for name in self.variables:
@@ -54,7 +66,9 @@ class Program:
             free.update(dict.fromkeys(s for d in dims for s in d.symbols() if s not in symbols))
         self.free_symbols = list(free)
         self.symbols = [*symbols, *free]
-        self._compiled: dict[tuple, tuple[str, Callable]] = {}
+        self._compiled: dict[tuple, Loaded] = {}
+        self._ready: dict[Any, tuple[Callable, list[int]]] = {}
+        self._key = target.key
 
     @property
     def context(self) -> dict[str, tuple[Variable, ...]]:
@@ -66,15 +80,43 @@ class Program:
 
     def source(self, sizes: Mapping[str, int] | None = None) -> str:
         """The generated source, for typical sizes where none are given."""
-        return self._for(dict.fromkeys(self.symbols, TYPICAL_SIZE) | dict(sizes or {}))[0]
+        return self._for(self._with_typical(sizes)).source
 
-    def __call__(self, values: Mapping[str, Any]) -> list[Any]:
+    def cost(self, sizes: Mapping[str, int] | None = None) -> Cost:
+        """What a call costs at these sizes, typical ones where none are given."""
+        wanted = self._with_typical(sizes)
+        emitter = Emitter(self.roots, self.variables, self.symbols, wanted, self.target)
+        emitter.source()
+        return emitter.cost
+
+    def _with_typical(self, sizes: Mapping[str, int] | None) -> dict[str, int]:
+        return dict.fromkeys(self.symbols, TYPICAL_SIZE) | dict(sizes or {})
+
+    def __call__(self, values: Mapping[str, Any]) -> Any:
+        """The value of the one expression, or a tuple of all."""
+        if len(values) == len(self.variables):
+            try:
+                arrays = [values[name] for name in self.variables]
+                function, sizes = self._ready[self._key(arrays)]
+            except (KeyError, AttributeError):
+                pass
+            else:
+                # Arrays of these shapes and types have been checked before.
+                try:
+                    return function(*arrays, *sizes)
+                except _EXPLAINED as error:
+                    raise _explained(error) from None
         if self.free_symbols or values.keys() != self.variables.keys():
             return self._with_context(values)
-        arrays, sizes = bind_arrays(self.variables, values)
+        arrays, sizes = bind_arrays(self.variables, values, self.target)
         return self._run(arrays, sizes)
 
-    def _with_context(self, values: Mapping[str, Any]) -> list[Any]:
+    def results(self, values: Mapping[str, Any]) -> tuple:
+        """All values, also where there is one."""
+        result = self(values)
+        return result if len(self.roots) > 1 else (result,)
+
+    def _with_context(self, values: Mapping[str, Any]) -> Any:
         """Evaluate where some arrays are given only for the sizes that they tell."""
         values = dict(values)
         context = self.context
@@ -87,32 +129,31 @@ class Program:
         given = {s: self._size(s, values) for s in self.free_symbols if s not in told}
         for s in given:
             values.pop(s)
-        arrays, sizes = bind_arrays({**self.variables, **gone}, values)
+        arrays, sizes = bind_arrays({**self.variables, **gone}, values, self.target)
         arrays = arrays[: len(self.variables)]
         sizes.update(given)
         return self._run(arrays, sizes)
 
-    def _run(self, arrays: list[np.ndarray], sizes: dict[str, int]) -> list[Any]:
+    def _run(self, arrays: list[Any], sizes: dict[str, int]) -> Any:
         unknown = [s for s in self.symbols if s not in sizes]
         if unknown:
             raise InputError(
                 f"the size {unknown[0]} does not follow from the shapes of the arrays given"
             )
-        _, function = self._for(sizes)
+        lengths = [sizes[s] for s in self.symbols]
+        function = self._for(sizes).function
         try:
-            result = function(*arrays, *(sizes[s] for s in self.symbols))
-        except np.linalg.LinAlgError as error:
-            raise InputError(f"the expression cannot be evaluated here: {error}") from None
-        except ZeroDivisionError:
-            raise InputError("the expression divides by a size that is 0") from None
-        except MemoryError as error:
-            raise InputError(f"a result does not fit into memory: {error}") from None
-        except ValueError as error:
-            if "too big" in str(error) or "Maximum allowed" in str(error):
-                raise InputError(f"a result is larger than an array can be: {error}") from None
-            raise InputError(f"the shapes of the arrays do not fit together: {error}") from None
-        results = list(result) if len(self.roots) > 1 else [result]
-        return [_own(r, arrays) for r in results]
+            result = function(*arrays, *lengths)
+        except _EXPLAINED as error:
+            raise _explained(error) from None
+        results = result if len(self.roots) > 1 else (result,)
+        own = results if self.target.functional else tuple(_own(r, arrays) for r in results)
+        fresh = all(a is b for a, b in zip(own, results, strict=True))
+        if fresh and len(self._ready) < READY and not self.free_symbols:
+            # Straight-line code gives new arrays always or never.
+            with suppress(AttributeError):
+                self._ready[self._key(arrays)] = (function, lengths)
+        return own if len(self.roots) > 1 else own[0]
 
     def _fitting(self, known: tuple[Variable, ...], values: Mapping[str, Any]) -> Variable:
         """A variable that cancelled from the expression: its array still tells sizes.
@@ -141,14 +182,32 @@ class Program:
             raise InputError(f"the size {symbol} is a non-negative integer, not {value!r}")
         return value.__index__()
 
-    def _for(self, sizes: Mapping[str, int]) -> tuple[str, Callable]:
-        # Contraction orders depend on sizes only roughly: one program a power of four.
-        key = tuple(int(sizes[s]).bit_length() // 2 for s in self.symbols)
+    def _for(self, sizes: Mapping[str, int]) -> Loaded:
+        # Plans depend on sizes only roughly: one program a power of two.
+        key = tuple(int(sizes[s]).bit_length() for s in self.symbols)
         found = self._compiled.get(key)
         if found is None:
-            text = Emitter(self.roots, self.variables, self.symbols, sizes).source()
-            found = self._compiled[key] = (text, _load(text))
+            text = Emitter(self.roots, self.variables, self.symbols, sizes, self.target).source()
+            found = self._compiled[key] = Loaded(text, self.target.load(text))
         return found
+
+
+_EXPLAINED = (np.linalg.LinAlgError, ZeroDivisionError, MemoryError, ValueError)
+
+
+def _explained(error: Exception) -> InputError:
+    """What went wrong in generated code, in the words of the caller."""
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, np.linalg.LinAlgError):
+        return InputError(f"the expression cannot be evaluated here: {error}")
+    if isinstance(error, ZeroDivisionError):
+        return InputError("the expression divides by a size that is 0")
+    if isinstance(error, MemoryError):
+        return InputError(f"a result does not fit into memory: {error}")
+    if "too big" in str(error) or "Maximum allowed" in str(error):
+        return InputError(f"a result is larger than an array can be: {error}")
+    return InputError(f"the shapes of the arrays do not fit together: {error}")
 
 
 def _symbols(variable: Variable) -> list[str]:
@@ -177,17 +236,3 @@ def _dims_in(node: Expr) -> list:
     if isinstance(node, Operation):
         return [p for p in node.params if isinstance(p, Dim)]
     return []
-
-
-def _load(text: str) -> Callable:
-    """Turn generated source into a function; the text holds identifiers of our making only."""
-    namespace: dict[str, Any] = {
-        "np": np,
-        "factors": factors,
-        "kernels": kernels,
-        "spectral_kernels": spectral_kernels,
-        "divided_difference": divided_differences.divided_difference,
-        "signed_difference": divided_differences.signed_difference,
-    }
-    exec(compile(text, "<tensorcalculus>", "exec"), namespace)
-    return namespace["evaluate"]

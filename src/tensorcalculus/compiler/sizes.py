@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
+from tensorcalculus.compiler.targets import TARGETS, Target
 from tensorcalculus.errors import InputError, nearest
 from tensorcalculus.expr.dims import Dim, show_shape
 from tensorcalculus.expr.node import Variable
 
 
 def bind_arrays(
-    variables: Mapping[str, Variable], values: Mapping[str, Any]
-) -> tuple[list[np.ndarray], dict[str, int]]:
+    variables: Mapping[str, Variable],
+    values: Mapping[str, Any],
+    target: Target = TARGETS["numpy"],
+) -> tuple[list[Any], dict[str, int]]:
     """Arrays in the order of ``variables`` and the sizes of all symbols.
 
     Raises
@@ -34,35 +35,24 @@ def bind_arrays(
     if missing:
         shapes = ", ".join(f"{n} {show_shape(variables[n].shape)}" for n in missing)
         raise InputError(f"no value is given for {shapes}")
-    arrays = [as_array(name, values[name], variables[name]) for name in variables]
+    arrays = [as_array(name, values[name], variables[name], target) for name in variables]
     return arrays, solve_sizes(
         variables, {n: a.shape for n, a in zip(variables, arrays, strict=True)}
     )
 
 
-def as_array(name: str, value: Any, variable: Variable) -> np.ndarray:
+def as_array(name: str, value: Any, variable: Variable, target: Target = TARGETS["numpy"]) -> Any:
     """A float or complex array of the order of the variable."""
-    if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
-        raise InputError(f"{name} is a sparse matrix; give a dense array: {name}.toarray()")
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{name} cannot be read as an array: {error}") from None
-    if array.dtype.kind in "biu":
-        array = array.astype(np.float64)
-    if array.dtype.kind not in "fc":
-        raise InputError(
-            f"{name} holds entries of type {array.dtype}; an array of numbers is expected"
-        )
+    array = target.array(name, value)
     if array.ndim != variable.ndim:
         raise InputError(
-            f"{name} has shape {array.shape}; expected {show_shape(variable.shape)}"
+            f"{name} has shape {tuple(array.shape)}; expected {show_shape(variable.shape)}"
             + _shape_hint(array, variable)
         )
     return array
 
 
-def _shape_hint(array: np.ndarray, variable: Variable) -> str:
+def _shape_hint(array: Any, variable: Variable) -> str:
     if array.ndim == 2 and variable.ndim == 1 and 1 in array.shape:
         return f"; a vector has one axis: {variable.name}.ravel()"
     return ""

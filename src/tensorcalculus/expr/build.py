@@ -12,10 +12,10 @@ from fractions import Fraction
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.expr import operations
 from tensorcalculus.expr.combination import add, scale, zeros
-from tensorcalculus.expr.contraction import contract
+from tensorcalculus.expr.contraction import contract, parts
 from tensorcalculus.expr.dims import Dim, DimLike, dim, show_shape, unify
 from tensorcalculus.expr.maps import apply, fill, power
-from tensorcalculus.expr.node import Expr, Number, Scalar, Shape, Size
+from tensorcalculus.expr.node import Contraction, Expr, Number, Operation, Scalar, Shape, Size
 from tensorcalculus.expr.operations import operation
 from tensorcalculus.expr.operations.reductions import over_last_axis
 from tensorcalculus.expr.operations.structural import reshape
@@ -234,6 +234,19 @@ def kron(a: Expr, b: Expr) -> Expr:
     if a.ndim == 1:
         return reshape(contract([(a, "i"), (b, "k")], "ik"), shape)
     return reshape(contract([(a, "ij"), (b, "kl")], "ikjl"), shape)
+
+
+def kron_parts(e: Expr) -> list[tuple[list, tuple[int, ...]]] | None:
+    """The parts of the network that ``e`` reshapes, and their places, where it is a ``kron``."""
+    if not isinstance(e, Operation) or e.row.name != "reshape" or e.ndim not in (1, 2):
+        return None
+    x, n = e.args[0], e.ndim
+    if not isinstance(x, Contraction) or x.ndim != 2 * n or e.params[0] != 2 * n:
+        return None
+    found = sorted(parts(x), key=lambda p: p[1])
+    expected = [(0, 2), (1, 3)] if n == 2 else [(0,), (1,)]
+    joined = e.shape[0] is x.shape[0] * x.shape[1]
+    return found if joined and [places for _, places in found] == expected else None
 
 
 def khatrirao(a: Expr, b: Expr) -> Expr:

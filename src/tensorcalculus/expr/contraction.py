@@ -50,7 +50,7 @@ def folding_symmetry() -> Iterator[None]:
 
 
 Factor = tuple[Expr, Sequence[Hashable]]
-T = TypeVar("T")
+Labelled = TypeVar("Labelled", bound=tuple[Any, Sequence[int]])
 
 
 def contract(
@@ -252,10 +252,10 @@ class _Builder:
 
 
 def connected(
-    factors: Sequence[tuple[T, Sequence[int]]], apart: Collection[int] = ()
-) -> list[tuple[set[int], list[tuple[T, Sequence[int]]]]]:
+    factors: Sequence[Labelled], apart: Collection[int] = ()
+) -> list[tuple[set[int], list[Labelled]]]:
     """Factors grouped by the labels that they share, with these; labels ``apart`` do not join."""
-    groups: list[tuple[set[int], list[tuple[T, Sequence[int]]]]] = []
+    groups: list[tuple[set[int], list[Labelled]]] = []
     for factor in factors:
         labels, members, rest = {i for i in factor[1] if i not in apart}, [factor], []
         for other_labels, others in groups:

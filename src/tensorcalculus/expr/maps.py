@@ -146,14 +146,9 @@ def _number_power(base: Expr, p: Scalar) -> Expr | None:
     if is_zero(base) and p > 0:
         return base
     if isinstance(base, Contraction):
-        pointwise = all(legs in ((), base.legs[-1]) for legs in base.legs)
-        plain = set(base.legs[-1]) <= set(base.out) if base.legs else True
-        if (
-            pointwise
-            and plain
-            and len(set(base.legs[-1] if base.legs else ()))
-            == len(base.legs[-1] if base.legs else ())
-        ):
+        names = max(base.legs, key=len, default=())
+        pointwise = all(legs in ((), names) for legs in base.legs)
+        if pointwise and len(set(names)) == len(names) and set(names) <= set(base.out):
             if isinstance(p, int):
                 factors = [
                     (power(e, p), legs) for e, legs in zip(base.operands, base.legs, strict=True)
@@ -161,12 +156,12 @@ def _number_power(base: Expr, p: Scalar) -> Expr | None:
                 return contract(factors, base.out, dict(enumerate(base.dims)))
             # A root spreads over factors that cannot be negative.
             outside = [k for k, e in enumerate(base.operands) if is_nonnegative(e)]
-            if outside and len(base.operands) > 1 and set(base.out) <= set(base.legs[-1]):
+            if outside and len(base.operands) > 1 and set(base.out) <= set(names):
                 pairs = list(zip(base.operands, base.legs, strict=True))
                 inside = [pairs[k] for k in range(len(pairs)) if k not in outside]
                 factors = [(power(pairs[k][0], p), pairs[k][1]) for k in outside]
                 if inside:
-                    names = inside[-1][1]
+                    names = max((legs for _, legs in inside), key=len)
                     factors.append((power(contract(inside, names), p), names))
                 return contract(factors, base.out)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tensorcalculus.expr.contraction import parts as parts_of
+from tensorcalculus.expr.build import kron_parts
 from tensorcalculus.expr.node import Contraction, Expr, Operation
 from tensorcalculus.notation.forms import Form
 
@@ -220,14 +220,8 @@ def kronecker(writer: Writer, node: Operation, x: Contraction) -> Form | None:
     tensors = [(e, legs) for e, legs in zip(x.operands, x.legs, strict=True) if legs]
     if any(not legs for legs in x.legs):
         return None
-    parts = sorted(parts_of(x), key=lambda p: p[1])
-    places = [p for _, p in parts]
-    joined = {(0, 2): None, (1, 3): None}
-    if (x.ndim == 4 and node.ndim == 2 and places == list(joined)) or (
-        x.ndim == 2 and node.ndim == 1 and places == [(0,), (1,)]
-    ):
-        if node.ndim == 2 and node.shape[0] is not x.shape[0] * x.shape[1]:
-            return None
+    parts = kron_parts(node)
+    if parts is not None:
         written = []
         for members, where in parts:
             labels = tuple(x.out[p] for p in where)

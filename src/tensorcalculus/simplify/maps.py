@@ -5,8 +5,16 @@ from __future__ import annotations
 from tensorcalculus.expr.build import broadcast, log_softmax
 from tensorcalculus.expr.combination import add, scale, split_scale
 from tensorcalculus.expr.contraction import contract
-from tensorcalculus.expr.maps import apply, filling, is_filled, is_nonnegative, power
-from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Number, Operation
+from tensorcalculus.expr.maps import apply, as_power, filling, is_filled, is_nonnegative, power
+from tensorcalculus.expr.node import (
+    Combination,
+    Contraction,
+    Expr,
+    Map,
+    Number,
+    Operation,
+    variables_of,
+)
 from tensorcalculus.expr.operations import operation
 from tensorcalculus.simplify.engine import rule
 
@@ -184,4 +192,20 @@ def root_of_exp(node: Map) -> Expr | None:
         if not p.shape:
             names = tuple(range(inner.ndim))
             return apply("exp", contract([(p, ()), (inner, names)], names))
+    return None
+
+
+@rule(Contraction, "roots of constants", "sqrt(2)*sqrt(pi) = sqrt(2*pi)")
+def join_roots(node: Contraction) -> Expr | None:
+    """A root of a number joins the same root of another constant."""
+    pairs = list(zip(node.operands, node.legs, strict=True))
+    roots = [(k, as_power(o)) for k, (o, _) in enumerate(pairs) if not o.shape]
+    for k, (c, p, _) in roots:
+        if not isinstance(c, Number) or not isinstance(p, Number) or isinstance(p.value, int):
+            continue
+        for m, (b, q, guarded) in roots:
+            if m != k and q is p and not guarded and not variables_of(b):
+                rest = [pair for j, pair in enumerate(pairs) if j not in (k, m)]
+                sizes = {i: node.dims[i] for i in node.out}
+                return contract([*rest, (power(scale(c.value, b), p), ())], node.out, sizes)
     return None

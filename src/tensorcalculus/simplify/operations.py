@@ -8,10 +8,11 @@ from tensorcalculus.expr.build import eye, matrix_power, total, trace
 from tensorcalculus.expr.combination import add, scale, split_scale
 from tensorcalculus.expr.contraction import contract, is_permutation, symmetric
 from tensorcalculus.expr.dims import Dim
-from tensorcalculus.expr.maps import apply, power
+from tensorcalculus.expr.maps import apply, filling, is_filled, power
 from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, Size, Variable
 from tensorcalculus.expr.operations import operation
 from tensorcalculus.simplify.engine import rule
+from tensorcalculus.simplify.reshapes import kron_factors
 
 
 def swap(a: Expr) -> Expr:
@@ -129,6 +130,8 @@ def determinant(node: Operation) -> Expr | None:
     if found is None:
         return None
     entries, matrices = found
+    if not all(isinstance(p, Number) for _, p in matrices):
+        return None  # the slope of det(X)^m at a singular X is found for numbers m only
     products = [(operation("prod", x, params=(0,)) if x.ndim else x, p) for x, p in entries]
     factors = [power(x, p) for x, p in products]
     factors += [power(operation("det", b), p) for b, p in matrices]
@@ -157,7 +160,7 @@ def _determinant_factors(a: Expr) -> tuple[Powers, Powers] | None:
     if is_permutation(a) == (1, 0):
         return [], [(swap(a), one)]
     if is_identity(a):
-        return [], []
+        return [(one, n)], []
     c, base = split_scale(a)
     if c != 1:
         return [(Number(c), n)], [(base, one)]
@@ -170,39 +173,24 @@ def _determinant_factors(a: Expr) -> tuple[Powers, Powers] | None:
             return [], [(a.args[0], Number(Fraction(1, 2)))]
     x = diagonal_of(a)
     if x is not None:
-        return [(x, one)], []
+        return [(filling(x), n) if is_filled(x) else (x, one)], []
+    product = kron_factors(a)
+    if product is not None:
+        p, q = product
+        powers = [(p, size(q.shape[0])), (q, size(p.shape[0]))]
+        return [], [(b, k) for b, k in powers if not is_identity(b)]
     if not isinstance(a, Contraction):
         return None
     factors, scalars = square_factors(a), scalars_of(a)
     if factors is None and scalars:
         factors = [without_scalars(a)]
-    return factors and ([(s, n) for s in scalars], [(b, one) for b in factors])
+    if factors is None:
+        return None
+    return [(s, n) for s in scalars], [(b, one) for b in factors]
 
 
 def absolute(x: Expr) -> Expr:
     return Number(abs(x.value)) if isinstance(x, Number) else apply("abs", x)
-
-
-@rule(Operation, "matrix function", "the derivative of f(A) in direction c*I is c*f'(A)")
-def frechet_of_identity(node: Operation) -> Expr | None:
-    if node.row.name != "frechet" or node.ndim != 2:
-        return None
-    a, e = node.args
-    c, pattern = split_scale(e)
-    scalars: list[Expr] = []
-    if isinstance(pattern, Contraction) and pattern.out == (0, 0) and not any(pattern.legs):
-        scalars = list(pattern.operands)
-    elif not is_identity(pattern):
-        return None
-    name = node.params[0]
-    if name == "expm":
-        value = operation("expm", a)
-    elif name == "logm":
-        value = operation("inv", a)
-    else:
-        value = operation("inv", operation("sqrtm", a)) / 2
-    value = scale(c, value)
-    return contract([*((s, ()) for s in scalars), (value, "ij")], "ij")
 
 
 @rule(Operation, "matrix function", "expm(0) = I; expm and logm cancel; sqrtm(A)*sqrtm(A) = A")

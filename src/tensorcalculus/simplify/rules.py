@@ -1,5 +1,5 @@
 """All rules: importing this module registers them, in the order in which they are tried."""
 
-from tensorcalculus.simplify import maps, operations, products, sums
+from tensorcalculus.simplify import commuting, jumps, maps, operations, products, reshapes, sums
 
-__all__ = ["maps", "operations", "products", "sums"]
+__all__ = ["commuting", "jumps", "maps", "operations", "products", "reshapes", "sums"]

@@ -55,6 +55,8 @@ class OperationRow:
     transposes: bool = False
     """Whether ``f(A') = f(A)'``."""
     spell: Callable[[str, list[str], tuple], str] = _spell_call
+    cubic: float = 0.0
+    """Operations of an m x n matrix over ``m*n*min(m,n)``, for the estimate of costs."""
     sample: str = ""
     """How tests draw the argument: "", "spd", "well" (well conditioned), "sym", "small"."""
 

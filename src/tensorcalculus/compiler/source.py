@@ -1,0 +1,420 @@
+"""Expressions as readable, straight-line source for one of the backends.
+
+Shared parts are computed once and named, the rest is written inline.  Copy tensors are never
+stored: a broadcast is a unit axis, a diagonal is written into a view.  All identifiers are made
+here; nothing that a user typed enters the source except as a comment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from math import prod
+
+from tensorcalculus.compiler import contraction_source, operation_source
+from tensorcalculus.compiler.cost import Cost
+from tensorcalculus.compiler.operation_source import number
+from tensorcalculus.compiler.pairwise import Joiner, Piece, expanded, permuted
+from tensorcalculus.compiler.plan import Planner
+from tensorcalculus.compiler.targets import TARGETS, Target
+from tensorcalculus.expr.dims import Dim
+from tensorcalculus.expr.node import (
+    Combination,
+    Contraction,
+    Expr,
+    Map,
+    Number,
+    Operation,
+    Size,
+    Variable,
+    walk,
+)
+
+INLINE = 60
+"""Longest text that is written into its user rather than named."""
+LARGE = 1e5
+"""Entries of an array that is given back as soon as it is not needed."""
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_NAME = re.compile(r"\bt\d+\b")
+
+
+class Emitter:
+    """Writes one function that returns the values of ``roots``."""
+
+    def __init__(
+        self,
+        roots: list[Expr],
+        variables: Mapping[str, Variable],
+        symbols: list[str],
+        sizes: Mapping[str, int],
+        target: Target = TARGETS["numpy"],
+    ) -> None:
+        self.roots = roots
+        self.sizes = sizes
+        self.target = target
+        self.dim_names = {s: f"d{k}" for k, s in enumerate(symbols)}
+        self.lines: list[str] = []
+        self.entries: dict[str, float] = {}
+        """Size of each named array."""
+        self.values: dict[Expr, Piece] = {}
+        self.constants: set[Expr] = set()
+        """Scalars of numbers and sizes alone, which are Python numbers in the source."""
+        self.factors: dict[Expr, str] = {}
+        self.functions: dict[Expr, str] = {}
+        """Scalar functions that a matrix function applies, by their expression in ``t``."""
+        self.inverted: set[Expr] = set()
+        """Matrices whose factors are needed anyway."""
+        self.shared: dict[str, str] = {}
+        self.merged: dict[tuple, Piece] = {}
+        """Results of joined operands by their key (see ``plan``), labelled as numbered there."""
+        self.serials: dict[Expr, int] = {}
+        self.uses: dict[Expr, int] = {}
+        self.count = 0
+        self.cost = Cost()
+        self.planner = Planner()
+        for node in walk(*roots):
+            if isinstance(node, Operation) and node.row.name == "inv" and node.ndim == 2:
+                self.inverted.add(node.args[0])
+            for child in node.children:
+                self.uses[child] = self.uses.get(child, 0) + 1
+        for root in roots:
+            self.uses[root] = self.uses.get(root, 0) + 1
+        for k, variable in enumerate(variables.values()):
+            self.values[variable] = Piece(f"x{k}", tuple(range(variable.ndim)))
+        self.arrays = [f"x{k}" for k in range(len(variables))]
+        self.header = f"def evaluate({', '.join([*self.arrays, *self.dim_names.values()])}):"
+        told = [f"x{k} = {v.name}" for k, v in enumerate(variables.values())]
+        told += [f"{name} = {symbol}" for symbol, name in self.dim_names.items()]
+        self.comment = f"    # {', '.join(told)}" if told else ""
+        contraction_source.announce(self)
+
+    def source(self) -> str:
+        """The text of the function."""
+        for node in walk(*self.roots):
+            # Index tensors and inverses may never be needed as arrays.
+            lazy = isinstance(node, Operation) and node.row.name in ("shift", "inv")
+            if self.uses.get(node, 0) > 1 and not lazy:
+                self.emit(node)
+        results = []
+        for root in self.roots:
+            piece = self.emit(root)
+            if root in self.constants:
+                piece = Piece(self.target.constant(piece.text), ())
+            elif isinstance(root, Variable) or any(piece.text == other for other in results):
+                piece = Piece(self.target.copied(piece.wrapped(3)), piece.legs)
+            results.append(piece.text)
+        lines = self.released([*self.lines, f"return {', '.join(results)}"])
+        if any(re.search(r"\bdtype\b", line) for line in lines):
+            lines = [*self.target.dtype(self.arrays), *lines]
+        whole = sum(prod(self.size(d) for d in root.shape) for root in self.roots)
+        self.cost.measure_peak(lines, self.entries, whole)
+        body = [f"    {line}" for line in lines]
+        return "\n".join(line for line in (self.header, self.comment, *body) if line) + "\n"
+
+    def released(self, lines: list[str]) -> list[str]:
+        """The lines with large arrays deleted after their last use."""
+        last = {name: k for k, line in enumerate(lines) for name in _NAME.findall(line)}
+        result = []
+        for k, line in enumerate(lines):
+            result.append(line)
+            over = sorted(
+                name
+                for name in set(_NAME.findall(line))
+                if last[name] == k < len(lines) - 1 and self.entries.get(name, 0) >= LARGE
+            )
+            if over and not self.target.functional:
+                result.append(f"del {', '.join(over)}")
+        return result
+
+    # -- names and numbers -----------------------------------------------------------------------
+
+    def name(self, text: str, entries: float = 0.0) -> str:
+        """Store a text under a new name; the same text is stored once."""
+        found = self.shared.get(text)
+        if found is None:
+            found = self.shared[text] = self.fresh(text, entries)
+        return found
+
+    def fresh(self, text: str, entries: float = 0.0) -> str:
+        """A new name for an array that the next lines may write into."""
+        name = f"t{self.count}"
+        self.count += 1
+        self.lines.append(f"{name} = {text}")
+        self.entries[name] = entries
+        return name
+
+    def named(self, piece: Piece) -> Piece:
+        """A piece that may be repeated in the text without being computed again."""
+        if piece.text.isidentifier():
+            return piece
+        return Piece(self.name(piece.text), piece.legs)
+
+    def serial(self, node: Expr) -> int:
+        return self.serials.setdefault(node, len(self.serials))
+
+    def size(self, d: Dim) -> int:
+        """The length of an axis for the sizes at hand."""
+        return max(1, d.evaluate(self.sizes))
+
+    def entries_of(self, node: Expr) -> float:
+        return float(prod(self.size(d) for d in node.shape))
+
+    def dim(self, d: Dim) -> str:
+        """A dimension as source over the size arguments."""
+        if d.value is not None:
+            return str(d.value)
+        parts = []
+        for atoms, c in d.terms:
+            names = [
+                self.dim_names[a]
+                if isinstance(a, str)
+                else f"min({self.dim(a[1])}, {self.dim(a[2])})"
+                for a in atoms
+            ]
+            if c != 1 or not names:
+                names.insert(0, str(c))
+            parts.append(" * ".join(names))
+        text = " + ".join(parts)
+        return text if len(d.terms) == 1 and len(d.terms[0][0]) <= 1 else f"({text})"
+
+    def shape(self, shape: tuple[Dim, ...]) -> str:
+        return f"({', '.join(self.dim(d) for d in shape)}{',' if len(shape) == 1 else ''})"
+
+    # -- pieces ----------------------------------------------------------------------------------
+
+    def emit(self, node: Expr) -> Piece:
+        """The array of ``node`` with all its axes."""
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            if top in self.values:
+                stack.pop()
+                continue
+            # Deep chains are written from the inside out, without recursion.
+            waiting = [
+                c for c in top.children if c not in self.values and not isinstance(c, Number)
+            ]
+            deep = [c for c in waiting if c.size > 40]
+            if deep:
+                stack.extend(deep)
+                continue
+            stack.pop()
+            piece = self.write(top)
+            entries = self.entries_of(top)
+            wanted = self.uses.get(top, 0) > 1 or len(piece.text) > INLINE
+            if wanted and not (piece.text.isidentifier() or isinstance(top, (Number, Size))):
+                piece = Piece(self.name(piece.text, entries), piece.legs)
+            self.values[top] = piece
+        return self.values[node]
+
+    def loose(self, node: Expr) -> Piece:
+        """``node`` up to broadcasting: axes along which it is constant may be missing or unit."""
+        if not self.is_loose(node):
+            return self.emit(node)
+        assert isinstance(node, Contraction)
+        carried = {i for legs in node.legs for i in legs}
+        value = contraction_source.contraction(
+            self, node, tuple(i for i in node.out if i in carried)
+        )
+        piece = expanded(value, node.out, self.target)
+        return Piece(piece.text, tuple(range(node.ndim)), piece.level)
+
+    def is_loose(self, node: Expr) -> bool:
+        """Whether :meth:`loose` leaves axes of ``node`` out."""
+        if not isinstance(node, Contraction) or node in self.values:
+            return False
+        carried = {i for legs in node.legs for i in legs}
+        return len(set(node.out)) == len(node.out) and not carried.issuperset(node.out)
+
+    def write(self, node: Expr) -> Piece:
+        axes = tuple(range(node.ndim))
+        fixed = not node.ndim and all(self.plain(c) for c in node.children)
+        if fixed and (not isinstance(node, (Variable, Operation)) or node.row.name == "pi"):
+            self.constants.add(node)
+        if isinstance(node, Number):
+            return Piece(number(node.value), (), 3 if node.value >= 0 else 1)
+        if isinstance(node, Size):
+            return Piece(self.dim(node.dim), (), 3)
+        if isinstance(node, Combination):
+            return self.combination(node)
+        if isinstance(node, Map):
+            return self.map(node)
+        if isinstance(node, Operation):
+            return Piece(operation_source.operation(self, node), axes)
+        assert isinstance(node, Contraction)
+        carried = {i for legs in node.legs for i in legs}
+        kept = tuple(dict.fromkeys(i for i in node.out if i in carried))
+        value = contraction_source.contraction(self, node, kept)
+        if kept == node.out:
+            return Piece(value.text, axes, value.level)
+        return self.patterned(node, value)
+
+    def plain(self, node: Expr) -> bool:
+        """Whether a scalar is made of numbers and sizes; its text is then a Python number."""
+        if isinstance(node, (Number, Size)):
+            self.constants.add(node)
+        return node in self.constants
+
+    # -- elementwise -----------------------------------------------------------------------------
+
+    def map(self, node: Map) -> Piece:
+        axes = tuple(range(node.ndim))
+        spread = node.ndim and all(not a.ndim or self.is_loose(a) for a in node.args)
+        args = [self.loose(a) for a in node.args]
+        self.cost.entrywise(len(args), self.entries_of(node))
+        piece = self.power(node, args) if node.function.name in ("pow", "pow0") else None
+        if piece is None and node in self.constants:
+            return Piece(f"float({node.function.numpy.format(*(a.text for a in args))})", ())
+        if piece is None:
+            texts = [p.text for p in args]
+            if node.function.numpy.startswith("np."):
+                texts = [
+                    self.target.argument(t) if a in self.constants else t
+                    for a, t in zip(node.args, texts, strict=True)
+                ]
+            piece = Piece(self.target.spell(node.function.numpy).format(*texts), axes)
+        if spread:
+            text = self.target.call("broadcast_to", piece.text, self.shape(node.shape))
+            return Piece(text, axes)
+        return Piece(piece.text, axes, piece.level)
+
+    def power(self, node: Map, args: list[Piece]) -> Piece | None:
+        base, _ = args
+        squares = _summed_squares(node.args[0])
+        half = node.args[1].value if isinstance(node.args[1], Number) else None
+        if squares is not None and isinstance(half, Fraction) and half.denominator == 2:
+            size = self.named(Piece(f"kernels.norm({self.emit(squares).text})", ()))
+            power = int(2 * half)
+            if power == 1:
+                return size
+            guard = "guarded_power" if node.function.name == "pow0" else "power"
+            return Piece(f"kernels.{guard}({size.text}, {float(power)!r})", ())
+        if node.function.name == "pow0" or half is None:
+            return None
+        if half == 2:
+            inner = self.named(base)
+            return Piece(f"{inner.wrapped(3)} * {inner.wrapped(3)}", (), 2)
+        if half == -1:
+            return Piece(f"1.0 / {base.wrapped(3)}", (), 2)
+        if half == Fraction(1, 2):
+            return Piece(self.target.call("sqrt", base.text), ())
+        if half == Fraction(-1, 2):
+            return Piece(f"1.0 / {self.target.call('sqrt', base.text)}", (), 2)
+        return None
+
+    def combination(self, node: Combination) -> Piece:
+        axes = tuple(range(node.ndim))
+        if not node.terms:
+            return Piece(self.target.zeros(self.shape(node.shape)), axes)
+        dense, diagonal = [], []
+        for c, t in zip(node.coefficients, node.terms, strict=True):
+            repeated = isinstance(t, Contraction) and len(set(t.out)) < len(t.out)
+            (diagonal if repeated and t not in self.values else dense).append((c, t))
+        text, level, whole = "", 3, False
+        for c, t in dense:
+            whole |= not self.is_loose(t)
+            piece = self.loose(t)
+            self.cost.entrywise(1, self.entries_of(node))
+            if t.ndim == 0 and isinstance(t, Number):
+                term = Piece(number(abs(c) * t.value), ())
+            elif abs(c) == 1:
+                term = piece
+            else:
+                term = Piece(f"{number(abs(c))} * {piece.wrapped(3)}", piece.legs, 2)
+            if not text:
+                text = f"-{term.wrapped(2)}" if c < 0 else term.text
+                level = 1 if c < 0 else term.level
+            else:
+                text = f"{text} {'-' if c < 0 else '+'} {term.wrapped(2)}"
+                level = 1
+        shape = self.shape(node.shape)
+        if diagonal:
+            fresh = whole and level < 3  # arithmetic gives a new array, the rest may be a view
+            return self.with_diagonals(node, Piece(text, axes, level), fresh, diagonal)
+        if node.ndim and not whole:
+            return Piece(self.target.call("broadcast_to", text, shape), axes)
+        return Piece(text, axes, level)
+
+    def with_diagonals(
+        self, node: Combination, dense: Piece, fresh: bool, diagonal: list[tuple]
+    ) -> Piece:
+        """Terms along diagonals, added to the others in place."""
+        shape, entries = self.shape(node.shape), self.entries_of(node)
+        parts = []
+        for c, t in diagonal:
+            carried = {i for legs in t.legs for i in legs}
+            unique = tuple(dict.fromkeys(t.out))
+            value = contraction_source.contraction(
+                self, t, tuple(i for i in unique if i in carried)
+            )
+            spread = expanded(value, unique, self.target)
+            factor = "" if abs(c) == 1 else f"{number(abs(c))} * "
+            body = f"{factor}{spread.wrapped(2 if not factor else 3)}"
+            parts.append(("-" if c < 0 else "+", t.out, unique, body))
+        if self.target.functional:
+            text = dense.text
+            for sign, out, unique, body in parts:
+                placed = self.target.placed(body, _pattern(out, unique), shape)
+                lead = f"{text} {sign} " if text else ("-" if sign == "-" else "")
+                text = f"{lead}{placed}"
+            return Piece(self.name(text, entries), tuple(range(node.ndim)))
+        if not dense.text:
+            # The first diagonal of an array of zeros is written, not added.
+            sign, out, unique, body = parts[0]
+            target = self.fresh(self.target.zeros(shape), entries)
+            body = body if sign == "+" else f"-({body})"
+            self.lines.append(f"{_view(target, out, unique)}[...] = {body}")
+            parts = parts[1:]
+        elif fresh:
+            target = self.fresh(f"np.asarray({dense.text}, dtype)", entries)
+        else:
+            target = self.fresh(f"np.array(np.broadcast_to({dense.text}, {shape}), dtype)", entries)
+        for sign, out, unique, body in parts:
+            self.lines.append(f"{_view(target, out, unique)}[...] {sign}= {body}")
+        return Piece(target, tuple(range(node.ndim)))
+
+    def patterned(self, node: Contraction, value: Piece) -> Piece:
+        """Write a value along the diagonal, or over the whole, of a new array."""
+        unique = tuple(dict.fromkeys(node.out))
+        axes = tuple(range(node.ndim))
+        spread = expanded(value, unique, self.target)
+        shape = self.shape(node.shape)
+        self.cost.bytes += 8 * self.entries_of(node)
+        if unique == node.out:
+            return Piece(self.target.full(shape, spread.text), axes)
+        if self.target.functional:
+            text = self.target.placed(spread.text, _pattern(node.out, unique), shape)
+            return Piece(text, axes)
+        target = self.fresh(self.target.zeros(shape), self.entries_of(node))
+        self.lines.append(f"{_view(target, node.out, unique)}[...] = {spread.text}")
+        return Piece(target, axes)
+
+    def view_of_diagonal(self, text: str, legs: tuple[int, ...], unique: tuple[int, ...]) -> str:
+        return self.target.spell(_view(text, legs, unique))
+
+    def joiner(self, node: Contraction) -> Joiner:
+        return Joiner(self.target, {i: self.dim(d) for i, d in enumerate(node.dims)})
+
+    def permuted(self, piece: Piece, legs: tuple[int, ...]) -> Piece:
+        return permuted(piece, legs, self.target)
+
+
+def _summed_squares(e: Expr) -> Expr | None:
+    """``x`` where ``e`` is the sum of the squares of all its entries."""
+    if isinstance(e, Contraction) and not e.out and len(e.operands) == 1:
+        inner = e.operands[0]
+        plain = len(set(e.legs[0])) == len(e.legs[0])
+        if plain and isinstance(inner, Map) and inner.function.name == "pow":
+            return inner.args[0] if inner.args[1] is Number(2) else None
+    return None
+
+
+def _pattern(legs: tuple[int, ...], unique: tuple[int, ...]) -> str:
+    return "".join(_LETTERS[unique.index(i)] for i in legs)
+
+
+def _view(text: str, legs: tuple[int, ...], unique: tuple[int, ...]) -> str:
+    """The diagonal of an array as a view that can be written to."""
+    return f'np.einsum("{_pattern(legs, unique)}->{_LETTERS[: len(unique)]}", {text})'

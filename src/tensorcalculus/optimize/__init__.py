@@ -1,0 +1,1 @@
+"""Minimising a scalar expression over some of its variables; derivatives come as formulas."""

@@ -1,0 +1,106 @@
+"""What a minimisation gives: the minimum and the record of how it was reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One accepted step; number 0 is the start."""
+
+    iteration: int
+    value: float
+    gradient_norm: float
+    """Largest entry of the gradient, projected on the bounds."""
+    step: float
+    """Euclidean length of the step that led here."""
+    seconds: float
+    """Time since the start, without deriving and compiling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """The result of :func:`tensorcalculus.minimize`; ``result["U"]`` is an array of its values."""
+
+    values: dict[str, np.ndarray]
+    """The variables that were optimised, at the best point found."""
+    value: float
+    gradient_norm: float
+    """Largest entry of the gradient, projected on the bounds."""
+    iterations: int
+    evaluations: int
+    """Evaluations of value and gradient."""
+    converged: bool
+    message: str
+    """Why it stopped, in words."""
+    method: str
+    seconds: float
+    """Wall time, with deriving and compiling."""
+    record: tuple[Iteration, ...] = field(repr=False)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        from tensorcalculus.errors import UnknownNameError, nearest
+
+        if name not in self.values:
+            raise UnknownNameError(
+                f"{name!r} was not optimised (values: {', '.join(self.values)})."
+                + nearest(str(name), self.values)
+            )
+        return self.values[name]
+
+    def _rows(self) -> list[tuple[str, str]]:
+        shapes = ", ".join(
+            f"{name} {tuple(a.shape)}" if a.ndim else f"{name} = {float(a):.6g}"
+            for name, a in self.values.items()
+        )
+        return [
+            ("value", f"{self.value:.10g}"),
+            ("converged", f"{'yes' if self.converged else 'no'}: {self.message}"),
+            ("gradient", f"{self.gradient_norm:.2e} (largest entry)"),
+            ("work", f"{self.iterations} iterations, {self.evaluations} evaluations, "
+             f"{self.seconds:.3g} s by {self.method}"),
+            ("values", shapes),
+        ]  # fmt: skip
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<10} {text}" for name, text in self._rows())
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{name}</th>"
+            f"<td style='text-align:left'>{escape(text)}</td></tr>"
+            for name, text in self._rows()
+        )
+        return f"<table>{rows}</table>"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw how value and gradient fell, on a logarithmic axis; returns the matplotlib Axes.
+
+        The value is drawn as its distance from the lowest one.
+        """
+        if ax is None:
+            try:
+                import matplotlib.pyplot as plt
+            except ImportError:
+                raise ImportError(
+                    "plot needs matplotlib, which is not installed: pip install matplotlib; "
+                    "the numbers are in .record"
+                ) from None
+            _, ax = plt.subplots()
+        steps = [entry.iteration for entry in self.record]
+        values = np.array([entry.value for entry in self.record])
+        above = values - values.min()
+        above[above <= 0] = np.nan
+        ax.semilogy(steps, above, label="value above the lowest")
+        norms = np.array([entry.gradient_norm for entry in self.record])
+        ax.semilogy(steps, np.where(norms > 0, norms, np.nan), label="largest entry of gradient")
+        ax.set_xlabel("iteration")
+        ax.set_title(f"{self.method}: {self.value:.6g}")
+        ax.legend()
+        return ax
