@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
-    from tensorcalculus.compiler.operator import StructuredOperator
+    from tensorcalculus.compiler.structured.operator import StructuredOperator
     from tensorcalculus.expr.node import Expr, Variable
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tensorcalculus.compiler.framework_kernels import (
     Array,
     Framework,
-    exponent_range,
     divided_difference,
+    exponent_range,
     product_except,
 )
 from tensorcalculus.errors import InputError

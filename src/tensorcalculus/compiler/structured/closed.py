@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tensorcalculus.compiler.factors import factorize
-from tensorcalculus.compiler.structured_terms import Array, Form, Group, Term
+from tensorcalculus.compiler.structured.terms import Array, Form, Group, Term
 from tensorcalculus.errors import InputError
 
 if TYPE_CHECKING:
-    from tensorcalculus.compiler.operator import StructuredOperator
+    from tensorcalculus.compiler.structured.operator import StructuredOperator
 
 Solver = Callable[[Array], Array]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tensorcalculus.compiler.structured_terms import Form, Group
+from tensorcalculus.compiler.structured.terms import Form, Group
 
 _SHOWN = 4
 """Terms that are spelled out."""

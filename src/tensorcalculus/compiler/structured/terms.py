@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorcalculus.compiler.structured_steps import Array, Labels, Step, diagonal_view, schedule
+from tensorcalculus.compiler.structured.steps import Array, Labels, Step, diagonal_view, schedule
 
 
 @dataclass(slots=True, eq=False)

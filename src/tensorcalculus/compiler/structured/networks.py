@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from tensorcalculus.compiler.structured_terms import Form
+from tensorcalculus.compiler.structured.terms import Form
 from tensorcalculus.expr.combination import add, scale, split_scale
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.dims import Dim

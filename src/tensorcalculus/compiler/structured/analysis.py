@@ -20,15 +20,15 @@ import numpy as np
 
 from tensorcalculus.compiler.program import Program
 from tensorcalculus.compiler.sizes import bind_arrays, solve_sizes
-from tensorcalculus.compiler.structured_networks import laid_out, networks, unstructured
-from tensorcalculus.compiler.structured_terms import Form, Term
+from tensorcalculus.compiler.structured.networks import laid_out, networks, unstructured
+from tensorcalculus.compiler.structured.terms import Form, Term
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.context import remembered
 from tensorcalculus.expr.node import Expr, Variable, variables_of
 from tensorcalculus.simplify.engine import simplify
 
 if TYPE_CHECKING:
-    from tensorcalculus.compiler.operator import StructuredOperator
+    from tensorcalculus.compiler.structured.operator import StructuredOperator
 
 _KNOWN = 64
 """Size classes that are remembered for one expression."""
@@ -78,7 +78,7 @@ class Structure:
         return remembered(self.source)
 
     def operator(self, values: Mapping[str, Any]) -> StructuredOperator:
-        from tensorcalculus.compiler.operator import StructuredOperator
+        from tensorcalculus.compiler.structured.operator import StructuredOperator
 
         names = tuple(values)
         binding = self._bindings.get(names)
@@ -246,7 +246,7 @@ class Plan:
 
     def described(self) -> str:
         if self._text is None:
-            from tensorcalculus.compiler.structure_text import describe
+            from tensorcalculus.compiler.structured.text import describe
 
             self._text = describe([form for form, _ in self.terms])
         return self._text

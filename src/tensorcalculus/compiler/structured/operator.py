@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 
-from tensorcalculus.compiler.structured_terms import Array, Term
+from tensorcalculus.compiler.structured.terms import Array, Term
 from tensorcalculus.errors import InputError
 
 Shape = tuple[int, ...]
@@ -142,7 +142,7 @@ class StructuredOperator(LinearOperator):
         return self._turned
 
     def _described_transposed(self) -> str:
-        from tensorcalculus.compiler.structure_text import describe
+        from tensorcalculus.compiler.structured.text import describe
 
         return describe([term.form.transposed for term in self.terms])
 
@@ -239,7 +239,7 @@ class StructuredOperator(LinearOperator):
         if not b.size:
             return np.zeros(shape, np.result_type(self.dtype, b))
         if self._solver is None:
-            from tensorcalculus.compiler.structured_solve import solver
+            from tensorcalculus.compiler.structured.solve import solver
 
             self._solver = solver(self)
         return self._solver(b.reshape(size, -1)).reshape(shape)

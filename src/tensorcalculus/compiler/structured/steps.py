@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tensorcalculus.compiler.structured_terms import Form
+    from tensorcalculus.compiler.structured.terms import Form
 
 Array = NDArray[Any]
 Labels = tuple[int, ...]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tensorcalculus.compiler.structured_closed import (
+from tensorcalculus.compiler.structured.closed import (
     BLOCK_LIMIT,
     Matrix,
     Singular,
@@ -24,11 +24,11 @@ from tensorcalculus.compiler.structured_closed import (
     eigenvectors,
     kronecker,
 )
-from tensorcalculus.compiler.structured_terms import Array, Term
+from tensorcalculus.compiler.structured.terms import Array, Term
 from tensorcalculus.errors import InputError
 
 if TYPE_CHECKING:
-    from tensorcalculus.compiler.operator import StructuredOperator
+    from tensorcalculus.compiler.structured.operator import StructuredOperator
 
 DENSE_LIMIT = 4_000_000
 """Entries up to which a matrix without a closed form is factorised as a dense one."""

@@ -1,0 +1,1 @@
+"""Derivatives that keep their structure: Kronecker products, blocks, diagonals, low rank."""
