@@ -179,9 +179,9 @@ class Face:
         >>> (H @ U).shape, (H @ U.ravel()).shape
         ((300, 5), (1500,))
         """
-        from tensorcalculus.compiler import structure
+        from tensorcalculus.compiler.structured import analysis
 
-        return structure.operator_of(self._expr, {**(values or {}), **arrays}, rows)
+        return analysis.operator_of(self._expr, {**(values or {}), **arrays}, rows)
 
     @property
     def source(self) -> str:

@@ -325,14 +325,14 @@ def _shorter(n: int, k: int, first: bool) -> NDArray[np.intp]:
     return numpy_version._positions(n, k)[tuple(shorter.T)]
 
 
-def _nodes(count: int) -> NDArray[np.float64]:
+def gauss_nodes(count: int) -> NDArray[np.float64]:
     """Points of Gauss quadrature between 0 and 1."""
     return 0.5 * (np.polynomial.legendre.leggauss(count)[0] + 1)
 
 
-def _weights(count: int, k: int) -> NDArray[np.float64]:
+def gauss_weights(count: int, k: int) -> NDArray[np.float64]:
     """Weights of the points of the simplex in k dimensions, the innermost variable first."""
-    nodes, weights = _nodes(count), 0.5 * np.polynomial.legendre.leggauss(count)[1]
+    nodes, weights = gauss_nodes(count), 0.5 * np.polynomial.legendre.leggauss(count)[1]
     result = np.ones(1)
     for power_ in range(k):
         result = (result[:, None] * (weights * nodes**power_)).reshape(-1)
@@ -344,13 +344,13 @@ def _simplex(fw: Framework, derivative: Callable[[Array], Array], x: Array, coun
     k = x.shape[-1] - 1
     steps = x[..., 1:] - x[..., :-1]
     offset = fw.xp.zeros_like(x[..., :1])
-    nodes = fw.constant(_nodes, (count,), x)
+    nodes = fw.constant(gauss_nodes, (count,), x)
     # From the innermost variable outwards; each multiplies the number of nodes by `count`.
     for j in reversed(range(k)):
         inner = steps[..., j, None] + offset
         offset = (inner[..., None] * nodes).reshape((*inner.shape[:-1], inner.shape[-1] * count))
     # Not a matrix product, which some devices round more coarsely.
-    return (derivative(x[..., :1] + offset) * fw.constant(_weights, (count, k), x)).sum(-1)
+    return (derivative(x[..., :1] + offset) * fw.constant(gauss_weights, (count, k), x)).sum(-1)
 
 
 def signed_difference(

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from tensorcalculus.compiler.framework_kernels import (
     Array,
     Framework,
-    divided_difference,
     exponent_range,
+    gauss_nodes,
+    gauss_weights,
     product_except,
 )
 from tensorcalculus.errors import InputError
@@ -30,7 +31,8 @@ _ROOT_STEPS = 20
 # Pade approximant of this order is below 1e-17.
 _ROOTS, _LOG_POINTS = 6, 10
 _LOG_NODES, _LOG_WEIGHTS = (
-    tuple(map(float, x)) for x in np.polynomial.legendre.leggauss(_LOG_POINTS)
+    tuple(float(v) for v in values)
+    for values in (gauss_nodes(_LOG_POINTS), gauss_weights(_LOG_POINTS, 1))
 )
 
 
@@ -172,36 +174,23 @@ def matrix_function(fw: Spectral, name: str, a: Array) -> Array:
     check_square(a, name)
     if 0 in a.shape:
         return a
-    general = _general(fw, name, a)
     if name == "expm":
-        return general
+        return fw.expm(a)
     xp = fw.xp
+    general = _logarithm(fw, a) if name == "logm" else _square_root(fw, a)
     plain = fw.detach(a)
     symmetric = _matrices(_all((plain == transpose(plain)) & xp.isfinite(plain)))
     d, V = fw.eigh(xp.where(symmetric, plain, fw.constant(np.eye, (a.shape[-1],), a)))
-    values = xp.log(d) if name == "logm" else _roots(fw, d)
-    return _with_value(fw, symmetric, scaled_product(V, values, V), general)
-
-
-def _with_value(fw: Framework, where: Array, value: Array, general: Array) -> Array:
-    """``general``, its numbers replaced by ``value`` in places, its derivatives kept."""
-    slope = fw.xp.where(fw.xp.isfinite(general), general - fw.detach(general), 0.0)
-    return fw.xp.where(where, value + slope, general)
-
-
-def _roots(fw: Framework, d: Array) -> Array:
-    """Square roots of eigenvalues, those that are 0 to rounding taken as 0."""
-    limit = 64 * float(fw.xp.finfo(d.dtype).eps) * d.shape[-1] * fw.xp.amax(abs(d), -1)[..., None]
-    return fw.xp.sqrt(fw.xp.where((d < 0) & (d >= -limit), 0.0, d))
+    # Eigenvalues that are 0 to rounding count as 0.
+    limit = 64 * float(xp.finfo(a.dtype).eps) * d.shape[-1] * xp.amax(abs(d), -1)[..., None]
+    root = xp.sqrt(xp.where((d < 0) & (d >= -limit), 0.0, d))
+    value = scaled_product(V, xp.log(d) if name == "logm" else root, V)
+    slope = xp.where(xp.isfinite(general), general - fw.detach(general), 0.0)
+    return xp.where(symmetric, value + slope, general)
 
 
 def frechet(fw: Spectral, name: str, a: Array, e: Array) -> Array:
-    """Derivative of a matrix function at ``A`` in direction ``E``.
-
-    The upper right block of ``f([A E; 0 A])``; at a symmetric matrix its value is taken from the
-    eigenvalues, as for `matrix_function`: ``V (F * (V.T E V)) V.T`` with the divided differences
-    ``F_ij = f[d_i, d_j]``.
-    """
+    """Derivative of a matrix function at ``A`` in direction ``E``, which may have any scale."""
     _check_name(name)
     check_square(a, name)
     check_square(e, name)
@@ -212,41 +201,26 @@ def frechet(fw: Spectral, name: str, a: Array, e: Array) -> Array:
         )
     xp = fw.xp
     shape = xp.broadcast_shapes(a.shape, e.shape)
-    a, e = xp.broadcast_to(a, shape), xp.broadcast_to(e, shape)
     if 0 in shape:
-        return xp.zeros_like(e)
-    # Linear in the direction, and exactly so: it may be so small that the matrix alone decides
-    # how the algorithm scales, and whether its result is right.
-    tiny = float(xp.finfo(a.dtype).eps)
+        return xp.zeros_like(xp.broadcast_to(e, shape))
+    if name == "sqrtm":
+        return _sylvester(fw, matrix_function(fw, name, a), e)
+    if name == "logm":
+        return _logarithm_derivative(fw, a, e)
+    # The upper right block of exp([A E; 0 A]).  Linear in the direction: bring it to the scale of
+    # the matrix, where rounding is least.
+    a, e = xp.broadcast_to(a, shape), xp.broadcast_to(e, shape)
     sizes = exponent_range(fw, _largest(fw, a)), exponent_range(fw, _largest(fw, e))
-    ratio = _matrices(tiny * sizes[0] / sizes[1])
+    ratio = _matrices(sizes[0] / sizes[1])
     upper = xp.concatenate([a, e * ratio], -1)
     lower = xp.concatenate([xp.zeros_like(a), a], -1)
-    whole = _general(fw, name, xp.concatenate([upper, lower], -2))
-    general = whole[..., :n, n:] / ratio
-    if name == "expm":
-        return general
-    plain = fw.detach(a)
-    symmetric = _matrices(_all((plain == transpose(plain)) & xp.isfinite(plain)))
-    d, V = fw.eigh(xp.where(symmetric, plain, fw.constant(np.eye, (n,), a)))
-    if name == "logm":
-        F = divided_difference(fw, (xp.log, lambda t: 1 / t), d, 1)
-    else:
-        root = _roots(fw, d)
-        F = 1 / (root[..., :, None] + root[..., None, :])
-    value = V @ (F * (transpose(V) @ fw.detach(e) @ V)) @ transpose(V)
-    return _with_value(fw, symmetric, value, general)
+    whole = fw.expm(xp.concatenate([upper, lower], -2))
+    return whole[..., :n, n:] / ratio
 
 
 def _check_name(name: str) -> None:
     if name not in ("expm", "logm", "sqrtm"):
         raise InputError(f"no matrix function {name!r}: there are expm, logm and sqrtm")
-
-
-def _general(fw: Spectral, name: str, a: Array) -> Array:
-    if name == "expm":
-        return fw.expm(a)
-    return _logarithm(fw, a) if name == "logm" else _square_root(fw, a)
 
 
 def _square_root(fw: Framework, a: Array) -> Array:
@@ -255,8 +229,9 @@ def _square_root(fw: Framework, a: Array) -> Array:
     ``M' = (2 I + mu^2 M + inv(mu^2 M)) / 4``, ``X' = mu X (I + inv(mu^2 M)) / 2`` from
     ``M = X = A`` keeps ``M = X inv(A) X`` and ends at ``M = I``, ``X^2 = A`` (Higham 2008,
     eq. 6.29).  The scaling balances ``M`` and its inverse; the limit does not depend on it, so it
-    is constant to differentiation.  The relative error is about eps times the condition number of
-    the root.  NaN where the result does not square to ``A``.
+    is constant to differentiation.  A Newton step at the end, ``X + Y`` with ``X Y + Y X =
+    A - X^2``, corrects the result and, as it is differentiated as well, its derivatives.  NaN
+    where the result does not square to ``A``.
     """
     xp = fw.xp
     scale = _matrices(exponent_range(fw, _largest(fw, a)))
@@ -266,20 +241,41 @@ def _square_root(fw: Framework, a: Array) -> Array:
     def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
         m, x = state
         inverse = fw.inverse(m)
-        mu2 = _matrices(xp.sqrt(_frobenius(fw, inverse) / _frobenius(fw, m)))
+        mu2 = _balance(fw, m, inverse)
         inverse = inverse / mu2
         return 0.5 * unit + 0.25 * (mu2 * m + inverse), 0.5 * xp.sqrt(mu2) * (x + x @ inverse)
 
     _, x = fw.repeat(_ROOT_STEPS, step, (target, target))
+    x = x + _sylvester(fw, x, target - x @ x)
     residual = _largest(fw, fw.detach(x @ x - target))
     good = residual <= 16 * float(xp.finfo(a.dtype).eps) ** 0.5 * _largest(fw, fw.detach(target))
     return xp.where(_matrices(good), x * xp.sqrt(scale), float("nan"))
 
 
-def _frobenius(fw: Framework, x: Array) -> Array:
-    """Frobenius norm, constant to differentiation."""
-    x = fw.detach(x)
-    return fw.xp.sqrt((x * x).sum(-1).sum(-1))
+def _sylvester(fw: Framework, s: Array, e: Array) -> Array:
+    """The solution of ``S L + L S = E``, the derivative of the square root ``S`` of a matrix.
+
+    Half the upper right block of the sign of ``[S E; 0 -S]``, by Newton's iteration,
+    ``P' = (mu P + inv(mu P)) / 2``, ``Q' = (mu Q + inv(P) Q inv(P) / mu) / 2`` (Roberts 1980).
+    """
+
+    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        p, q = state
+        inverse = fw.inverse(p)
+        mu = _balance(fw, p, inverse)
+        return 0.5 * (mu * p + inverse / mu), 0.5 * (mu * q + inverse @ q @ inverse / mu)
+
+    # The state keeps its shape and type.
+    shape = fw.xp.broadcast_shapes(s.shape, e.shape)
+    s, e = fw.xp.broadcast_to(s, shape) + 0 * e, fw.xp.broadcast_to(e, shape) + 0 * s
+    return 0.5 * fw.repeat(_ROOT_STEPS, step, (s, e))[1]
+
+
+def _balance(fw: Framework, x: Array, inverse: Array) -> Array:
+    """The scale that makes ``x`` as large as its inverse, constant to differentiation."""
+    x, inverse = fw.detach(x), fw.detach(inverse)
+    squares = [(y * y).sum(-1).sum(-1) for y in (inverse, x)]
+    return _matrices((squares[0] / squares[1]) ** 0.25)
 
 
 def _logarithm(fw: Framework, a: Array) -> Array:
@@ -289,13 +285,39 @@ def _logarithm(fw: Framework, a: Array) -> Array:
     of the eigenvalues' sizes, and the diagonal Pade approximant of ``log(I + Z)`` as Gauss
     quadrature of ``integral of Z inv(I + t Z) over 0 < t < 1`` (Higham 2008, section 11.4).
     """
-    xp = fw.xp
-    n = a.shape[-1]
-    unit = fw.constant(np.eye, (n,), a)
-    # Constant to differentiation: the sum does not depend on c.
-    log_mean = _matrices(fw.detach(xp.linalg.slogdet(a)[1]) / n)
-    z = fw.repeat(_ROOTS, lambda root: _square_root(fw, root), a / xp.exp(log_mean)) - unit
-    total = xp.zeros_like(z)
+    unit = fw.constant(np.eye, (a.shape[-1],), a)
+    log_mean = _log_mean(fw, a)
+    root = fw.repeat(_ROOTS, lambda x: _square_root(fw, x), a / fw.xp.exp(log_mean))
+    z = root - unit
+    total = fw.xp.zeros_like(z)
     for t, w in zip(_LOG_NODES, _LOG_WEIGHTS, strict=True):
-        total = total + 0.5 * w * (z @ fw.inverse(unit + 0.5 * (t + 1) * z))
+        total = total + w * (z @ fw.inverse(unit + t * z))
     return log_mean * unit + 2.0**_ROOTS * total
+
+
+def _logarithm_derivative(fw: Framework, a: Array, e: Array) -> Array:
+    """The derivative of `_logarithm` step by step: of each root, then of the integrand,
+    ``inv(I + t Z) dZ inv(I + t Z)`` (Al-Mohy, Higham and Relton 2013).
+    """
+    unit = fw.constant(np.eye, (a.shape[-1],), a)
+    mean = fw.xp.exp(_log_mean(fw, a))
+
+    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        root = _square_root(fw, state[0])
+        return root, _sylvester(fw, root, state[1])
+
+    shape = fw.xp.broadcast_shapes(a.shape, e.shape)
+    start = fw.xp.broadcast_to(a / mean, shape), fw.xp.broadcast_to(e / mean, shape)
+    root, dz = fw.repeat(_ROOTS, step, start)
+    total = fw.xp.zeros_like(dz)
+    for t, w in zip(_LOG_NODES, _LOG_WEIGHTS, strict=True):
+        inverse = fw.inverse(unit + t * (root - unit))
+        total = total + w * (inverse @ dz @ inverse)
+    return 2.0**_ROOTS * total
+
+
+def _log_mean(fw: Framework, a: Array) -> Array:
+    """Logarithm of the geometric mean of the eigenvalues' sizes, constant to differentiation:
+    what depends on it depends on its value in no way.
+    """
+    return _matrices(fw.detach(fw.xp.linalg.slogdet(a)[1]) / a.shape[-1])
