@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tensorcalculus.api import (
+    codegen,
     compile,
     derivative,
     eigh,
@@ -46,6 +47,7 @@ __all__ = [
     "TensorCalculusError",
     "UnknownNameError",
     "Variable",
+    "codegen",
     "compile",
     "derivative",
     "eigh",

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
 
     from tensorcalculus.compiler.compiled import Compiled
@@ -73,9 +75,43 @@ def derivative(
     return differentiate(f, wrt, order, **options)
 
 
-def compile(outputs: Expr | Sequence[Expr], *, backend: str = "numpy") -> Compiled:
+def compile(
+    outputs: Expr | Sequence[Expr], *, backend: str = "numpy", differentiation: str = "closed"
+) -> Compiled:
     """One function for several expressions, all parts that they share computed once.
 
+    Parameters
+    ----------
+    outputs
+        An expression, or several.
+    backend
+        ``"numpy"``, ``"torch"`` or ``"jax"``.  The function takes arrays of the backend, NumPy
+        arrays and Python numbers by name.  Results follow the types of the floating arrays given,
+        and PyTorch's also their device; numbers and integers take the type of the others.  JAX has
+        single precision only unless ``jax_enable_x64`` is set: arrays of float64 are then rounded.
+    differentiation
+        What the framework does when it differentiates through the function.  ``"closed"``: its
+        derivatives are formulas of this library, by reverse and forward mode, to any order.
+        ``"host"``: the framework differentiates the operations.  So it does in any case for complex
+        arrays, and where a function in the formula has no derivative (``floor``).
+
+    Returns
+    -------
+    Compiled
+        Call it with arrays by name; see also its ``batched``, ``source`` and ``cost``.  It may
+        stand inside ``jax.jit``, ``jax.vmap``, ``jax.grad``, ``torch.func`` and ``torch.compile``.
+
+    Notes
+    -----
+    Complex arrays: formulas are analytic.  ``norm2(z)^2`` is ``sum(z.^2)``, and a derivative is
+    that of the holomorphic function, the Wirtinger derivative by ``z``; nothing is conjugated.  For
+    the real part of a holomorphic function JAX gives the same, PyTorch its conjugate.
+
+    Derivatives by a variable declared ``sym``, ``spd``, ``diag`` or ``tri`` are those in its space;
+    so are those that a framework gets from closed forms.
+
+    Examples
+    --------
     >>> import numpy as np, tensorcalculus as tc
     >>> f = tc.parse("norm2(X*w-y)^2", X="m n", w="n", y="m")
     >>> run = tc.compile([f, f.gradient("w"), f.hessian("w")])
@@ -83,7 +119,67 @@ def compile(outputs: Expr | Sequence[Expr], *, backend: str = "numpy") -> Compil
     """
     from tensorcalculus.compiler.compiled import Compiled
 
-    return Compiled(outputs, backend)
+    return Compiled(outputs, backend, differentiation)
+
+
+def codegen(
+    run: Compiled | Expr | Sequence[Expr],
+    language: str = "numpy",
+    path: str | Path | None = None,
+    name: str = "evaluate",
+    sizes: Mapping[str, int] | None = None,
+) -> str | Path:
+    """A Python module that evaluates expressions without this package.
+
+    It holds one function with the variables as arguments, in straight-line code with checks of
+    shapes, and of our kernels those that it calls.  ``python module.py`` compares results with
+    numbers that are stored in the file.  It needs the framework, and SciPy where NumPy has no such
+    function.
+
+    Parameters
+    ----------
+    run
+        What :func:`compile` gives, an expression, or a list of them.
+    language
+        ``"numpy"``, ``"torch"`` or ``"jax"``.  PyTorch and JAX differentiate the operations of such
+        a function; the closed forms of ``compile(..., backend=...)`` are not in it.
+    path
+        The file to write.
+    name
+        The name of the function.
+    sizes
+        Sizes for which the order of contractions is chosen, by symbol; 100 each by default.  The
+        function takes arrays of all sizes.
+
+    Returns
+    -------
+    str or Path
+        The text of the module, or the path where one is given.
+
+    Raises
+    ------
+    InputError
+        For another language, a name that Python reserves, or a size that does not occur.
+
+    Notes
+    -----
+    Sizes that no shape tells are arguments by keyword: the gradient of ``tr(X)`` is
+    ``evaluate(n=3)``.  Arguments are not checked for declared properties such as ``spd``.
+
+    Examples
+    --------
+    >>> import tensorcalculus as tc
+    >>> f = tc.parse("norm2(X*w-y)^2", X="m n", w="n", y="m")
+    >>> text = tc.codegen([f, f.gradient("w")], name="least_squares")
+    >>> module = {}
+    >>> exec(text, module)
+    >>> value, gradient = module["least_squares"](X=[[1, 0], [0, 2]], w=[1, 1], y=[0, 0])
+    >>> gradient
+    array([2., 8.])
+    """
+    from tensorcalculus.export.module import write
+
+    return write(run, language, path, name, sizes)
 
 
 def minimize(

@@ -75,7 +75,7 @@ def draw_values(
     attempt: int = 0,
 ) -> dict[str, Any]:
     """Arrays for all variables of ``f``; every ``attempt`` draws others, of several kinds."""
-    hints = _hints(f)
+    hints = wanted_kinds(f)
     point: dict[str, Any] = {}
     for name, variable in variables_of(f).items():
         if values is not None and name in values:
@@ -87,7 +87,7 @@ def draw_values(
     return point
 
 
-def _hints(f: Expr) -> dict[Variable, tuple[float, float] | str]:
+def wanted_kinds(f: Expr) -> dict[Variable, tuple[float, float] | str]:
     """Intervals, or kinds of matrices, that the functions applied to a variable ask for."""
     found: dict[Variable, tuple[float, float] | str] = {}
     for node in walk(f):

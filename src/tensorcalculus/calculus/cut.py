@@ -1,9 +1,9 @@
-"""The narrowest node that every path from a function to a variable passes."""
+"""Nodes that every path from a function to a variable passes."""
 
 from __future__ import annotations
 
 from tensorcalculus.calculus.sweep import dependent
-from tensorcalculus.expr.node import Expr
+from tensorcalculus.expr.node import Contraction, Expr, Map
 
 
 def narrowest(root: Expr, target: Expr) -> Expr | None:
@@ -25,3 +25,26 @@ def narrowest(root: Expr, target: Expr) -> Expr | None:
         if node is not target:
             open_nodes.update(c for c in node.children if c in marked)
     return best
+
+
+def linear_inner(root: Expr, target: Expr) -> Contraction | None:
+    """The contraction, linear in ``target``, through which alone a deep function depends on it.
+
+    None where fewer than two elementwise functions follow each other above it: there a plain
+    sweep finds as short a form.
+    """
+    order, marked = dependent(root, [target])
+    users = [n for n in order if n in marked and target in n.children]
+    if len(users) != 1 or users[0] is root or not isinstance(users[0], Contraction):
+        return None
+    (inner,) = users
+    if inner.operands.count(target) != 1 or any(
+        e in marked for e in inner.operands if e is not target
+    ):
+        return None
+    depth: dict[Expr, int] = {}
+    for node in order:
+        if node in marked:
+            below = max((depth.get(c, 0) for c in node.children), default=0)
+            depth[node] = below + isinstance(node, Map)
+    return inner if depth[root] > 2 else None

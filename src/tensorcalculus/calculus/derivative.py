@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from tensorcalculus.calculus.cut import linear_inner, narrowest
 from tensorcalculus.calculus.sweep import forward, identity_seed, reverse
 from tensorcalculus.errors import ShapeError, UnknownNameError, nearest
 from tensorcalculus.expr.combination import scale, split_scale
 from tensorcalculus.expr.context import remember, remembered
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.dims import show_shape, unify
-from tensorcalculus.expr.node import Expr, Operation, Variable, variables_of
+from tensorcalculus.expr.node import Contraction, Expr, Operation, Variable, variables_of
 from tensorcalculus.expr.operations.structural import lower, reshape
 from tensorcalculus.expr.rebuild import substitute
 from tensorcalculus.simplify.engine import simplify
@@ -120,8 +121,6 @@ def _forward_jacobian(f: Expr, variable: Expr) -> Expr:
 
 
 def _mixed(f: Expr, variable: Variable) -> Expr:
-    from tensorcalculus.calculus.cut import narrowest
-
     middle = narrowest(f, variable)
     if middle is None:
         (result,) = reverse(f, [variable])
@@ -187,7 +186,35 @@ def hessian(
         return _by_all_entries(f, found, lambda g: hessian(g, *names, mode=mode))
     first = find_variable(f, wrt)
     second = first if other is None else find_variable(f, other)
+    if first is second and mode == "auto":
+        inner = linear_inner(simplify(f), first)
+        if inner is not None:
+            return _hessian_through(f, first, inner)
     return _jacobian(gradient(f, first), second, mode)
+
+
+def _hessian_through(f: Expr, variable: Variable, inner: Contraction) -> Expr:
+    """``J' H J`` for ``f = g(z)`` and ``z = J*w`` linear in the variable.
+
+    A layer of a network depends on its weights through ``X*W`` only; the second derivatives by
+    that are block diagonal in the batch, while a sweep that starts at W carries X along.
+    """
+    z = Variable("\0z", inner.shape)
+    g = substitute(simplify(f), {inner: z})
+    core = simplify(substitute(_jacobian(gradient(g, z), z, "auto"), {z: inner}))
+    place = inner.operands.index(variable)
+    factors: list = [(core, [(side, i) for side in (0, 1) for i in inner.out])]
+    sizes = {}
+    for side in (0, 1):
+        factors += [
+            (e, [(side, i) for i in legs])
+            for k, (e, legs) in enumerate(zip(inner.operands, inner.legs, strict=True))
+            if k != place
+        ]
+        sizes |= {(side, i): d for i, d in enumerate(inner.dims)}
+    out = [(side, i) for side in (0, 1) for i in inner.legs[place]]
+    result = project(contract(factors, out, sizes), variable.ndim, variable)
+    return remember(simplify(result), f, declared=[variable])
 
 
 def derivative(

@@ -20,6 +20,7 @@ _EXAMPLES = """Examples:
   tcalc derive "x'*S*x" --wrt S --vars "S: n n sym" --check
   tcalc eval "x'*A*x" "A=[[2,1],[1,3]]" "x=[1,2]"
   tcalc eval "norm2(X*w-y)^2" --wrt w --data data.npz
+  tcalc codegen "norm2(X*w-y)^2" --wrt w --language torch --output loss.py
   tcalc functions "log*"
 """
 
@@ -44,6 +45,14 @@ class Notation(Enum):
     latex = "latex"
     numpy = "numpy"
     einsum = "einsum"
+
+
+class Language(Enum):
+    """What a module is written for."""
+
+    numpy = "numpy"
+    torch = "torch"
+    jax = "jax"
 
 
 class Symmetry(Enum):
@@ -195,6 +204,39 @@ def evaluate(
             output.print_json(work.value_record(expression, wrt or [], value))
         else:
             output.print_value(value)
+
+
+@app.command(cls=FormulaCommand, no_args_is_help=True)
+def codegen(
+    expression: Formula,
+    wrt: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A variable whose derivative is evaluated as well."),
+    ] = None,
+    order: Annotated[
+        int | None, typer.Option(min=1, max=8, help="The order of that derivative.")
+    ] = None,
+    variables: Variables = None,
+    language: Annotated[Language, typer.Option(help="What the module uses.")] = Language.numpy,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="The name of the function.")
+    ] = "evaluate",
+    path: Annotated[
+        str | None, typer.Option("--output", metavar="FILE", help="Write to this file.")
+    ] = None,
+    symmetry: SymmetryOption = Symmetry.projected,
+) -> None:
+    """Write a Python module for a formula that does not need this program."""
+    from tensorcalculus.cli import output, work
+
+    with output.user_errors():
+        specs, names = variables or [], wrt or []
+        typer.echo(
+            work.written(
+                expression, specs, names, order, symmetry.value, language.value, name, path
+            ),
+            nl=path is not None,
+        )
 
 
 @app.command()

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from tensorcalculus.cli import work
 from tensorcalculus.errors import CheckError, TensorCalculusError
+from tensorcalculus.expr.words import properties, with_shape
 
 if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
@@ -99,10 +100,10 @@ def print_derivative(task: work.Task, notation: str, report: CheckReport | None)
     f, df = task.function, task.derivative
     _line(console, "function", _coloured(work.spell(f, "matrix"), "matrix"))
     if f.ndim:
-        _line(console, "", ("a ", "dim"), work.with_shape(f))
+        _line(console, "", ("a ", "dim"), with_shape(f))
     width = max((len(name) for name in f.variables), default=0)
     for k, (name, variable) in enumerate(f.variables.items()):
-        words = ", ".join([work.with_shape(variable), *work.properties(variable)])
+        words = ", ".join([with_shape(variable), *properties(variable)])
         _line(console, "" if k else "variables", (name.ljust(width), "bold"), "  ", words)
     _line(console, "layout", work.layout(task))
     if said := work.symmetry(task):
@@ -110,7 +111,7 @@ def print_derivative(task: work.Task, notation: str, report: CheckReport | None)
     for name in task.unused:
         _line(console, "note", f"{name} is declared and does not occur in the formula")
     console.print()
-    _line(console, work.title(task), f": {work.with_shape(df)}")
+    _line(console, work.title(task), f": {with_shape(df)}")
     print_formula(_indented(work.spell(df, notation)), notation)
     if report is not None:
         console.print()

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tensorcalculus.api import derivative, parse
+from tensorcalculus.api import codegen, derivative, parse
 from tensorcalculus.errors import InputError, NotPrintableError, ParseError
-from tensorcalculus.expr.dims import show_shape
+from tensorcalculus.expr.words import kind, properties
 
 if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
-    from tensorcalculus.expr.node import Expr, Variable
+    from tensorcalculus.expr.node import Expr
 
 NOTATIONS = {
     "matrix": "to_matrix",
@@ -23,15 +23,6 @@ NOTATIONS = {
     "latex": "to_latex",
     "numpy": "to_numpy",
     "einsum": "to_einsum",
-}
-KINDS = ("scalar", "vector", "matrix")
-PROPERTY_WORDS = {
-    "sym": "symmetric",
-    "spd": "symmetric positive definite",
-    "diag": "diagonal",
-    "orth": "orthogonal",
-    "tri": "lower triangular",
-    "nonneg": "non-negative",
 }
 SPACES = {
     "spd": "symmetric matrices",
@@ -186,6 +177,28 @@ def evaluate(f: Expr, names: set[str], given: Sequence[str]) -> Any:
     return f(**{n: v for n, v in values.items() if n in wanted or n not in names})
 
 
+def written(
+    text: str,
+    specs: Sequence[str],
+    wrt: Sequence[str],
+    order: int | None,
+    symmetry: str,
+    language: str,
+    name: str,
+    path: str | None,
+) -> str:
+    """A module for a formula, and its derivative where variables are named; or where it is."""
+    if wrt or order:
+        task = read_task(text, specs, wrt, order, symmetry)
+        outputs = [task.function, task.derivative]
+    else:
+        outputs = parse(text, read_declarations(specs))
+    try:
+        return str(codegen(outputs, language, path, name))
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error}") from None
+
+
 # -- checking ------------------------------------------------------------------------------------
 
 
@@ -195,21 +208,6 @@ def run_check(task: Task) -> CheckReport:
 
 
 # -- words and records ---------------------------------------------------------------------------
-
-
-def kind(ndim: int) -> str:
-    """``scalar``, ``vector``, ``matrix`` or ``tensor of order 3``."""
-    return KINDS[ndim] if ndim < len(KINDS) else f"tensor of order {ndim}"
-
-
-def with_shape(e: Expr) -> str:
-    """The kind and the shape: ``matrix (m, n)``."""
-    return f"{kind(e.ndim)} {show_shape(e.shape)}" if e.ndim else "scalar"
-
-
-def properties(variable: Variable) -> list[str]:
-    """Declared properties in words."""
-    return [PROPERTY_WORDS[p] for p in PROPERTY_WORDS if p in variable.properties]
 
 
 def title(task: Task) -> str:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tensorcalculus.compiler.cost import Cost
 from tensorcalculus.compiler.program import Program
-from tensorcalculus.errors import InputError
+from tensorcalculus.compiler.targets import target_named
+from tensorcalculus.errors import InputError, nearest
+from tensorcalculus.expr.dims import show_shape
 from tensorcalculus.expr.node import Expr
+
+DIFFERENTIATION = ("closed", "host")
 
 
 class Compiled:
     """A function of arrays by name; see :func:`tensorcalculus.compile`."""
 
-    def __init__(self, outputs: Expr | Sequence[Expr], backend: str = "numpy") -> None:
+    def __init__(
+        self,
+        outputs: Expr | Sequence[Expr],
+        backend: str = "numpy",
+        differentiation: str = "closed",
+    ) -> None:
         self.outputs: tuple[Expr, ...] = (outputs,) if isinstance(outputs, Expr) else tuple(outputs)
         if not self.outputs:
             raise InputError("compile takes at least one expression; an empty list is given")
@@ -23,8 +33,14 @@ class Compiled:
                     f"output {k} is {type(e).__name__}, not an expression; read formulas with "
                     "tc.parse and derive with f.gradient"
                 )
+        if differentiation not in DIFFERENTIATION:
+            raise InputError(
+                f"differentiation is one of {', '.join(DIFFERENTIATION)}, not {differentiation!r}"
+            )
         self.backend = backend
-        self._program = Program(list(self.outputs))
+        self._program = Program(
+            list(self.outputs), target=target_named(backend), differentiation=differentiation
+        )
         # A program of one expression gives its value, also where a list of one was asked for.
         self._wrapped = len(self.outputs) == 1 and not isinstance(outputs, Expr)
 
@@ -32,11 +48,86 @@ class Compiled:
         """All outputs, in their order; one output alone comes without a tuple."""
         return self._program.results(values) if self._wrapped else self._program(values)
 
+    def batched(self, *names: str) -> Callable[..., Any]:
+        """The function over a batch: the arrays named have one more axis, in front.
+
+        Parameters
+        ----------
+        names
+            Arguments with a leading axis, of one length for all; the others are the same for the
+            whole batch.  ``run.batched("w")(X=X, y=y, w=W)`` gives the results for all rows of
+            ``W``, stacked.
+
+        Returns
+        -------
+        function
+            To be called like this one.  ``torch.func.vmap`` or ``jax.vmap`` runs it, for NumPy a
+            loop.
+
+        Examples
+        --------
+        >>> import numpy as np, tensorcalculus as tc
+        >>> run = tc.compile(tc.parse("x'*x", x="n"))
+        >>> run.batched("x")(x=np.array([[1., 2.], [0., 3.]]))
+        array([5., 9.])
+        """
+        known = {**self._program.context, **self._program.variables}
+        for name in names:
+            if name not in known:
+                raise InputError(f"{name!r} is not a variable of this function."
+                                 + nearest(name, known))  # fmt: skip
+        if not names:
+            raise InputError("name the arguments that have a leading axis, as in batched('x')")
+        target = self._program.target
+
+        def run(**values: Any) -> Any:
+            given = {n: v for n, v in values.items() if n in known}
+            arrays = target.together(given, [target.array(n, v) for n, v in given.items()])
+            fixed = {**values, **dict(zip(given, arrays, strict=True))}
+            _check_batch(names, fixed)
+            moving = {n: fixed.pop(n) for n in names}
+            return target.mapped(lambda v: self(**fixed, **v), moving)
+
+        return run
+
     @property
     def source(self) -> str:
-        """The generated source, for typical sizes or those of the last call."""
-        return self._program.source()
+        """The generated source for the sizes of the last call, or typical ones before any."""
+        return self._program.source(self._sizes())
+
+    @property
+    def cost(self) -> Cost:
+        """Operations, memory traffic, peak memory and the order of contractions, for the sizes of
+        the last call, or typical ones before any.
+        """
+        return self._program.cost(self._sizes())
+
+    def _sizes(self) -> dict[str, int]:
+        program = self._program
+        return dict(zip(program.symbols, program.last or (), strict=False))
 
     def __repr__(self) -> str:
-        names = ", ".join(self._program.variables)
-        return f"<compiled for {self.backend}: {len(self.outputs)} outputs of {names}>"
+        program = self._program
+        names = ", ".join(f"{n} {show_shape(v.shape)}" for n, v in program.variables.items())
+        shapes = ", ".join(show_shape(e.shape) for e in self.outputs)
+        what = "output" if len(self.outputs) == 1 else "outputs"
+        return f"<compiled for {self.backend}: {what} {shapes} of {names or 'nothing'}>"
+
+
+def _check_batch(names: Sequence[str], arrays: Mapping[str, Any]) -> None:
+    """Refuse leading axes that are missing, of different lengths, or empty."""
+    length, origin = None, ""
+    for name in names:
+        if name not in arrays:
+            raise InputError(f"no value is given for {name}, which has the axis of the batch")
+        shape = tuple(arrays[name].shape)
+        if not shape:
+            raise InputError(f"{name} is a number; expected an array with a leading axis")
+        if length is not None and shape[0] != length:
+            raise InputError(
+                f"the leading axis of {name} has {shape[0]} entries; expected {length} as in "
+                f"{origin}"
+            )
+        length, origin = shape[0], origin or name
+    if not length:
+        raise InputError(f"the leading axis of {origin} is empty: there is nothing to evaluate")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from tensorcalculus.compiler.pairwise import Joiner, Legs, Piece
-from tensorcalculus.compiler.plan import Join, Part, key_of
+from tensorcalculus.compiler.plan import Join, Key, Network, Part, key_of
 from tensorcalculus.expr.contraction import symmetric
+from tensorcalculus.expr.maps import is_nonnegative
 from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, walk
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ Pairs = list[tuple[Expr, Legs]]
 
 def announce(w: Emitter) -> None:
     """Tell the planner of all contractions, so that it sees what they could share."""
+    networks = []
     for node in walk(*w.roots):
         if isinstance(node, Contraction) and len(node.operands) > 2:
             factors = [
@@ -27,29 +31,31 @@ def announce(w: Emitter) -> None:
                 if g and not _is_shift(e, g)
             ]  # fmt: skip
             carried = {i for _, g in factors for i in g}
-            parts = [_part(w, e, g) for e, g in factors]
-            w.planner.announce(parts, tuple(i for i in node.out if i in carried))
+            parts = tuple(_part(w, e, g) for e, g in factors)
+            out = tuple(i for i in node.out if i in carried)
+            networks.append(Network(parts, out, w.sizes_of(node), w.planner.arrays))
+    w.planner.announce(networks)
 
 
 def _part(w: Emitter, e: Expr, legs: Legs) -> Part:
     """An operand as the planner knows it; a repeated label is part of what the array is."""
     unique = tuple(dict.fromkeys(legs))
-    return (w.serial(e), tuple(unique.index(i) for i in legs)), unique
+    return w.planner.arrays.number(e, tuple(unique.index(i) for i in legs)), unique
 
 
-def contraction(w: Emitter, node: Contraction, out: Legs) -> Piece:
-    """The operands of ``node`` joined, summed to the labels ``out``."""
-    sizes = {i: w.size(d) for i, d in enumerate(node.dims)}
+def contraction(w: Emitter, node: Contraction, out: Legs, factor: float = 1.0) -> Piece:
+    """The operands of ``node`` joined, summed to the labels ``out``, times a number."""
+    sizes = w.sizes_of(node)
     scalars = [e for e, legs in zip(node.operands, node.legs, strict=True) if not legs]
     pairs = [(e, legs) for e, legs in zip(node.operands, node.legs, strict=True) if legs]
     shifts = [(e, legs) for e, legs in pairs if _is_shift(e, legs)]
     plain = [(e, legs) for e, legs in pairs if not _is_shift(e, legs)]
-    joiner = w.joiner(node)
     scatters: list[tuple[Legs, str]] = []
     wide = out
     if shifts:
         pieces, scatters = correlate(w, plain, shifts, out)
-        parts: list[Part] = [((-1, w.count, k), p.legs) for k, p in enumerate(pieces)]
+        # Windows of data are not known by their node; the text says what they are.
+        parts: list[Part] = [(w.planner.arrays.number(p.text), p.legs) for p in pieces]
         for (i, o, j), _ in scatters:
             wide = (*(k for k in wide if k != i), o, j)
     else:
@@ -59,91 +65,233 @@ def contraction(w: Emitter, node: Contraction, out: Legs) -> Piece:
         others = {i for j, p in enumerate(pieces) if j != k for i in p.legs} | set(wide)
         if not others.issuperset(piece.legs):
             pieces[k] = summed_out(w, piece, others)
-            parts[k] = ((*parts[k][0], "sum", pieces[k].legs), pieces[k].legs)
+            kept = tuple(place for place, i in enumerate(piece.legs) if i in others)
+            parts[k] = (w.planner.arrays.number("sum", parts[k][0], kept), pieces[k].legs)
     result = None
+    multiplier = _multiplier(w, scalars, factor) if pieces else None
     if pieces:
         halves = not scatters and len(out) == 2 and symmetric(node) and node.out == out
-        result = _joined(w, joiner, pieces, parts, wide, sizes, halves)
+        gram = weighted_gram(w, plain, out, sizes) if halves and multiplier is None else None
+        if gram is not None:
+            return gram
+        joined = _Joined(w, w.joiner(node), pieces, parts, wide, sizes, halves, multiplier)
+        result = joined.result()
     for (i, o, j), width in scatters:
         assert result is not None
         rest = tuple(k for k in result.legs if k not in (o, j))
         moved = w.permuted(result, (*rest, o, j))
         result = Piece(f"kernels.overlap_add({moved.text}, {width})", (*rest, i))
     if result is not None:
-        result = w.permuted(result, out)
-    return scaled(w, result, scalars)
+        return w.permuted(result, out)
+    text = _multiplier(w, scalars, factor)
+    return text.onto(None) if text else Piece("1.0", ())
 
 
-def scaled(w: Emitter, result: Piece | None, scalars: list[Expr]) -> Piece:
-    """The result times scalar factors; a reciprocal divides."""
+def weighted_gram(w: Emitter, plain: Pairs, out: Legs, sizes: dict[int, int]) -> Piece | None:
+    """``X'*diag(v)*X`` with ``v >= 0`` as ``B.T @ B``, which BLAS halves; B = sqrt(v)*X."""
+    matrices = [(e, g) for e, g in plain if set(g) & set(out)]
+    weights = [(e, g) for e, g in plain if not set(g) & set(out)]
+    if len(matrices) != 2 or not weights or min(sizes[i] for i in out) < SYMMETRIC:
+        return None
+    (x, a), (y, b) = matrices
+    common = set(a) & set(b)
+    if x is not y or len(a) != 2 or len(common) != 1 or a.index(*common) != b.index(*common):
+        return None
+    (label,) = common
+    if any(g != (label,) or not is_nonnegative(e) for e, g in weights):
+        return None
+    texts = [w.emit(e).wrapped(3) for e, _ in weights]
+    root = Piece(w.name(w.target.call("sqrt", " * ".join(texts))), (label,))
+    matrix = Piece(w.emit(x).text, (label, out[0]) if a.index(label) == 0 else (out[0], label))
+    scaled = Joiner(w.target, {}).product(matrix, root, matrix.legs)
+    entries = float(sizes[label] * sizes[out[0]])
+    name = w.name(scaled.text, entries)
+    w.cost.joined(matrix.legs, root.legs, matrix.legs, sizes)
+    w.cost.joined((label, out[0]), (label, out[1]), out, sizes)
+    turned = a.index(label) == 0
+    return Piece(f"{name}.T @ {name}" if turned else f"{name} @ {name}.T", out, 2)
+
+
+@dataclass(frozen=True)
+class _Multiplier:
+    """Scalar factors and divisors of a contraction, put on its smallest array."""
+
+    factors: tuple[Piece, ...]
+    divisors: tuple[Piece, ...]
+    negative: bool
+
+    def onto(self, piece: Piece | None) -> Piece:
+        texts = [f.wrapped(2) for f in self.factors]
+        text = " * ".join(texts)
+        if piece is not None:
+            text = f"{text} * {piece.wrapped(3)}" if text else piece.wrapped(2)
+        text = text or "1.0"
+        for d in self.divisors:
+            text = f"{text} / {d.wrapped(3)}"
+        if self.negative:
+            text = f"-{text}"
+        plain = piece is not None and not (self.factors or self.divisors or self.negative)
+        return Piece(text, piece.legs if piece else (), piece.level if plain and piece else 2)
+
+
+def _multiplier(w: Emitter, scalars: list[Expr], factor: float) -> _Multiplier | None:
+    factors, divisors = [], []
+    if abs(factor) != 1:
+        factors.append(Piece(repr(abs(factor)), ()))
     for e in scalars:
         reciprocal = _denominator(e)
-        if reciprocal is not None and result is not None and w.uses.get(e, 0) <= 1:
-            divisor = w.emit(reciprocal)
-            result = Piece(f"{result.wrapped(2)} / {divisor.wrapped(3)}", result.legs, 2)
-            continue
-        factor = w.emit(e)
-        if result is None:
-            result = Piece(factor.text, (), factor.level)
+        if reciprocal is not None and w.uses.get(e, 0) <= 1:
+            divisors.append(w.emit(reciprocal))
         else:
-            result = Piece(f"{factor.wrapped(2)} * {result.wrapped(3)}", result.legs, 2)
-    return result if result is not None else Piece("1.0", ())
+            factors.append(w.emit(e))
+    if not factors and not divisors and factor == 1:
+        return None
+    return _Multiplier(tuple(factors), tuple(divisors), factor < 0)
 
 
-def _joined(
-    w: Emitter,
-    joiner: Joiner,
-    pieces: list[Piece],
-    parts: list[Part],
-    out: Legs,
-    sizes: dict[int, int],
-    halves: bool,
-) -> Piece:
-    tree, _ = w.planner.order(parts, out, sizes)
+class _Joined:
+    """Writes the joins of one contraction."""
 
-    def write(tree: int | Join, wanted: Legs, last: bool) -> Piece:
-        if not isinstance(tree, Join):
-            return pieces[tree]
-        key, names = key_of([parts[k] for k in tree.members], tree.legs)
-        found = w.merged.get(key)
-        if found is not None:
-            labels = {number: i for i, number in names.items()}
-            return Piece(found.text, tuple(labels[n] for n in found.legs), found.level)
-        hint = _hint(tree, pieces, wanted)
-        a, b = write(tree.first, hint, False), write(tree.second, hint, False)
-        keep = set(tree.legs)
-        if halves and last and _is_large_product(a, b, keep, sizes) and not w.target.functional:
-            piece = _symmetric_product(w, a, b, wanted)
-        else:
-            piece = joiner.join(a, b, keep, wanted)
-        w.cost.joined(a.legs, b.legs, piece.legs, sizes)
-        shared = w.planner.wanted[key] > 1
-        if not last and (shared or len(piece.text) > 60 or ".solve(" in piece.text):
-            entries = 1.0
-            for i in piece.legs:
-                entries *= sizes[i]
-            piece = Piece(w.name(piece.text, entries), piece.legs)
-            w.merged[key] = Piece(piece.text, tuple(names[i] for i in piece.legs))
-        elif ".solve(" in piece.text:
-            piece = Piece(w.name(piece.text), piece.legs)  # the same solve may stand elsewhere
+    def __init__(
+        self,
+        w: Emitter,
+        joiner: Joiner,
+        pieces: list[Piece],
+        parts: list[Part],
+        out: Legs,
+        sizes: dict[int, int],
+        halves: bool,
+        multiplier: _Multiplier | None,
+    ) -> None:
+        self.w, self.joiner, self.out, self.sizes = w, joiner, out, sizes
+        self.pieces, self.parts = list(pieces), list(parts)
+        self.halves, self.multiplier = halves, multiplier
+        self.scaled: int | Join | None = None
+        """Where the multiplier goes: the smallest array on the way."""
+
+    def result(self) -> Piece:
+        self.join_units()
+        tree, _ = self.w.planner.order(self.parts, self.out, self.sizes)
+        if self.multiplier is not None:
+            self.scaled = self.smallest(tree)
+        return self.write(tree, self.out, True)
+
+    def join_units(self) -> None:
+        """Join the pairs that several contractions of the program share."""
+        units = self.w.planner.units
+        found = bool(units)
+        while found and len(self.parts) > 2:
+            found = False
+            arrays = self.w.planner.arrays
+            network = Network(tuple(self.parts), self.out, self.sizes, arrays)
+            for a, b in combinations(range(len(self.parts)), 2):
+                key, part = network.pair(a, b)
+                if key in units:
+                    piece = self.unit(key, network, a, b, part)
+                    for k in (b, a):
+                        del self.parts[k], self.pieces[k]
+                    self.parts.append(part)
+                    self.pieces.append(piece)
+                    found = True
+                    break
+
+    def unit(self, key: Key, network: Network, a: int, b: int, part: Part) -> Piece:
+        made = self.w.merged.get(key)
+        _, names = key_of([network.parts[a], network.parts[b]], part[1])
+        if made is not None:
+            return _relabelled(made, names)
+        others = {i for _, legs in network.rest(a, b) for i in legs}
+        hint = sorted(part[1], key=lambda i: 0 if i in others and i in self.out else 1)
+        piece = self.joiner.join(self.pieces[a], self.pieces[b], set(part[1]), tuple(hint))
+        self.w.cost.joined(self.pieces[a].legs, self.pieces[b].legs, piece.legs, self.sizes)
+        piece = Piece(self.named(piece), piece.legs)
+        self.w.merged[key] = Piece(piece.text, tuple(names[i] for i in piece.legs))
         return piece
 
-    return write(tree, out, True)
+    def named(self, piece: Piece) -> str:
+        entries = 1.0
+        for i in piece.legs:
+            entries *= self.sizes[i]
+        return self.w.name(piece.text, entries)
+
+    def smallest(self, tree: int | Join) -> int | Join:
+        """The array that takes the multiplier: one of the least entries, the last such."""
+        best, least = tree, self.entries(tree)
+        stack: list[int | Join] = [tree]
+        while stack:
+            t = stack.pop()
+            solves = not isinstance(t, Join) and self.pieces[t].solver
+            if 2 * self.entries(t) <= least and not solves:
+                best, least = t, self.entries(t)
+            if isinstance(t, Join):
+                stack += [t.first, t.second]
+        return best
+
+    def entries(self, tree: int | Join) -> float:
+        legs = tree.legs if isinstance(tree, Join) else self.pieces[tree].legs
+        count = 1.0
+        for i in legs:
+            count *= self.sizes[i]
+        return count
+
+    def write(self, tree: int | Join, wanted: Legs, last: bool) -> Piece:
+        piece = self.plain(tree, wanted, last)
+        if tree is self.scaled or (isinstance(tree, int) and tree == self.scaled):
+            assert self.multiplier is not None
+            return self.multiplier.onto(piece)
+        return piece
+
+    def plain(self, tree: int | Join, wanted: Legs, last: bool) -> Piece:
+        if not isinstance(tree, Join):
+            return self.pieces[tree]
+        key, names = key_of([self.parts[k] for k in tree.members], tree.legs)
+        clean = self.scaled is None or not self.holds_scaled(tree)
+        found = self.w.merged.get(key) if clean else None
+        if found is not None:
+            return _relabelled(found, names)
+        hint = self.hint(tree, wanted)
+        a, b = self.write(tree.first, hint, False), self.write(tree.second, hint, False)
+        keep = set(tree.legs)
+        large = self.halves and last and _is_large_product(a, b, keep, self.sizes)
+        if large and not self.w.target.functional:
+            piece = _symmetric_product(self.w, a, b, wanted)
+        else:
+            piece = self.joiner.join(a, b, keep, wanted)
+        self.w.cost.joined(a.legs, b.legs, piece.legs, self.sizes)
+        if not last and (len(piece.text) > 60 or ".solve(" in piece.text):
+            piece = Piece(self.named(piece), piece.legs)
+            if clean:
+                self.w.merged[key] = Piece(piece.text, tuple(names[i] for i in piece.legs))
+        elif ".solve(" in piece.text:
+            piece = Piece(self.named(piece), piece.legs)  # the same solve may stand elsewhere
+        return piece
+
+    def holds_scaled(self, tree: int | Join) -> bool:
+        if tree is self.scaled or not isinstance(tree, Join):
+            return tree == self.scaled and isinstance(tree, int)
+        return any(
+            t is self.scaled or t == self.scaled or self.holds_scaled(t)
+            for t in (tree.first, tree.second)
+        )
+
+    def hint(self, tree: Join, wanted: Legs) -> Legs:
+        """The order of axes that the halves should come in: labels that stay common first."""
+        first, second = (
+            t.legs if isinstance(t, Join) else self.pieces[t].legs
+            for t in (tree.first, tree.second)
+        )
+        batch = tuple(i for i in first if i in second and i in tree.legs)
+        if not batch:
+            return wanted
+        free = tuple(i for i in (*first, *second) if i not in batch and i in tree.legs)
+        summed = tuple(i for i in first if i in second and i not in tree.legs)
+        return batch + tuple(dict.fromkeys(free)) + summed
 
 
-def _hint(tree: Join, pieces: list[Piece], wanted: Legs) -> Legs:
-    """The order of axes that the two halves should come in: labels that stay common first."""
-
-    def legs(t: int | Join) -> Legs:
-        return t.legs if isinstance(t, Join) else pieces[t].legs
-
-    first, second = legs(tree.first), legs(tree.second)
-    batch = tuple(i for i in first if i in second and i in tree.legs)
-    if not batch:
-        return wanted
-    free = tuple(i for i in (*first, *second) if i not in batch and i in tree.legs)
-    summed = tuple(i for i in first if i in second and i not in tree.legs)
-    return batch + tuple(dict.fromkeys(free)) + summed
+def _relabelled(stored: Piece, names: dict[int, int]) -> Piece:
+    """A joined array whose labels are numbered as in its key, with those of a contraction."""
+    labels = {number: i for i, number in names.items()}
+    return Piece(stored.text, tuple(labels[n] for n in stored.legs))
 
 
 def _is_large_product(a: Piece, b: Piece, keep: set[int], sizes: dict[int, int]) -> bool:

@@ -10,7 +10,7 @@ from math import prod
 _NAME = re.compile(r"\bt\d+\b")
 
 
-@dataclass
+@dataclass(repr=False)
 class Cost:
     """Estimated from the sizes; a multiplication and an addition count one each.
 
@@ -73,6 +73,8 @@ class Cost:
             f"{_short(self.peak_bytes)}B at most"
         ]
         return "\n".join([*lines, *(f"  {step}" for step in self.contractions)])
+
+    __repr__ = __str__
 
 
 def _short(value: float) -> str:

@@ -265,10 +265,9 @@ def _sylvester(fw: Framework, s: Array, e: Array) -> Array:
         mu = _balance(fw, p, inverse)
         return 0.5 * (mu * p + inverse / mu), 0.5 * (mu * q + inverse @ q @ inverse / mu)
 
-    # The state keeps its shape and type.
     shape = fw.xp.broadcast_shapes(s.shape, e.shape)
-    s, e = fw.xp.broadcast_to(s, shape) + 0 * e, fw.xp.broadcast_to(e, shape) + 0 * s
-    return 0.5 * fw.repeat(_ROOT_STEPS, step, (s, e))[1]
+    start = fw.xp.broadcast_to(s, shape), fw.xp.broadcast_to(e, shape)
+    return 0.5 * fw.repeat(_ROOT_STEPS, step, start)[1]
 
 
 def _balance(fw: Framework, x: Array, inverse: Array) -> Array:

@@ -136,6 +136,7 @@ def _function(w: Emitter, f: Expr) -> str:
     found = w.functions.get(f)
     if found is None:
         inner = type(w)([f], {}, list(w.dim_names), w.sizes, w.target)
+        inner.arrays = ["t"]
         inner.values |= {n: Piece("t", ()) for n in walk(f) if isinstance(n, Variable)}
         body = inner.source().splitlines()[1:]
         if placeholder() not in inner.values:

@@ -78,9 +78,10 @@ class Joiner:
         if not left and not right:
             return self.inner(a, b)
         # The factor whose free axes are wanted first, or that has some, stands on the left.
-        if (right + left == wanted and left + right != wanted) or not left:
+        first = next((i for i in wanted if i in left or i in right), None)
+        if first in right or not left:
             a, b, left, right = b, a, right, left
-        return self.matmul(a, b, left, right, summed, wanted)
+        return self.matmul(a, b, left, right, summed)
 
     def product(self, a: Piece, b: Piece, wanted: Legs) -> Piece:
         """The product entry by entry."""
@@ -115,9 +116,7 @@ class Joiner:
         flag = ", transposed=True" if transposed else ""
         return Piece(f"{inverse.solver}.solve({b.text}{flag})", (free, *rest))
 
-    def matmul(
-        self, a: Piece, b: Piece, left: Legs, right: Legs, summed: Legs, wanted: Legs
-    ) -> Piece:
+    def matmul(self, a: Piece, b: Piece, left: Legs, right: Legs, summed: Legs) -> Piece:
         """One matrix product; each group of axes is merged to one where it is not one already."""
         if not right and len(summed) == 1 and a.legs[0] == summed[0] and len(a.legs) == 2:
             return Piece(f"{b.wrapped(2)} @ {a.wrapped(3)}", left, 2)  # v @ A, rather than A.T @ v

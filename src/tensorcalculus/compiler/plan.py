@@ -1,25 +1,25 @@
 """In which order the operands of contractions are joined, chosen for all of a program together.
 
-The time of one pairwise step is estimated from the sizes (`step_time`).  Up to `SMALL` operands the
-best order is found by dynamic programming over subsets; a subset that another contraction has
-joined already costs nothing, and one that others could use as well is shared between them.  So the
-gradients of a CP model by all its factors make one large product for two of them.  Larger networks
-are ordered by cotengra.
+The time of one pairwise step is estimated from the sizes (`step_time`).  First, pairs of operands
+that stand in several contractions are joined once for all of them, where that makes the whole no
+slower: the back-propagated vector of a network serves the gradients by all its weights, and the
+gradients of a CP model by all its factors share a large product.  Then the best order of each
+contraction is found by dynamic programming over subsets of up to `SMALL` operands; larger ones are
+ordered by cotengra.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 
 SMALL = 8
 """Operands up to which every order is considered."""
 
 Legs = tuple[int, ...]
-Part = tuple[tuple, Legs]
-"""An operand: what identifies its array (comparable), and its labels."""
+Part = tuple[int, Legs]
+"""An operand: the number of its array (see `Arrays`), and its labels."""
 Key = tuple
 """What identifies the result of joining some operands: equal keys are equal arrays."""
 
@@ -72,24 +72,101 @@ def key_of(inside: Sequence[Part], kept: Sequence[int]) -> tuple[Key, dict[int, 
     return (parts, tuple(sorted(names[i] for i in kept))), names
 
 
+class Arrays:
+    """Numbers for arrays, equal for equal descriptions."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Hashable, int] = {}
+
+    def number(self, *description: Hashable) -> int:
+        return self.numbers.setdefault(description, len(self.numbers))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A contraction as the planner knows it."""
+
+    parts: tuple[Part, ...]
+    out: Legs
+    sizes: Mapping[int, int]
+    arrays: Arrays
+
+    def rest(self, *taken: int) -> list[Part]:
+        return [p for k, p in enumerate(self.parts) if k not in taken]
+
+    def pair(self, a: int, b: int) -> tuple[Key, Part]:
+        """The identity of two operands joined, and the operand that takes their place."""
+        inside = [self.parts[a], self.parts[b]]
+        kept = kept_labels(inside, self.rest(a, b), self.out)
+        key, names = key_of(inside, kept)
+        number = self.arrays.number("joined", key)
+        return key, (number, tuple(sorted(kept, key=names.__getitem__)))
+
+    def joined(self, a: int, b: int) -> Network:
+        _, part = self.pair(a, b)
+        return replace(self, parts=(*self.rest(a, b), part))
+
+    def count(self, legs: Legs) -> int:
+        return prod(self.sizes[i] for i in legs)
+
+
 @dataclass
 class Planner:
     """Orders contractions one after the other, remembering what is joined already."""
 
-    wanted: Counter[Key] = field(default_factory=Counter)
-    """How many contractions of the program could begin with a pair."""
+    arrays: Arrays = field(default_factory=Arrays)
+    units: set[Key] = field(default_factory=set)
+    """Pairs that are joined wherever they stand."""
     made: set[Key] = field(default_factory=set)
 
-    def announce(self, parts: Sequence[Part], out: Sequence[int]) -> None:
-        """Tell of a contraction to come: each pair that it could join first."""
-        if not 2 < len(parts) <= SMALL:
-            return
-        for a in range(len(parts)):
-            for b in range(a):
-                if set(parts[a][1]) & set(parts[b][1]):
-                    pair = [parts[a], parts[b]]
-                    rest = [p for k, p in enumerate(parts) if k not in (a, b)]
-                    self.wanted[key_of(pair, kept_labels(pair, rest, out))[0]] += 1
+    def announce(self, networks: Sequence[Network]) -> None:
+        """Tell of all contractions of a program, to find the pairs that they share."""
+        found = [n for n in networks if len(n.parts) > 2]
+        while len(found) > 1 and sum(len(n.parts) ** 2 for n in found) <= _EFFORT:
+            places: dict[Key, list[tuple[int, int, int]]] = {}
+            for k, network in enumerate(found):
+                for a in range(len(network.parts)):
+                    for b in range(a):
+                        if _modest(network, a, b):
+                            key, _ = network.pair(a, b)
+                            places.setdefault(key, []).append((k, a, b))
+            shared = [(key, at) for key, at in places.items() if len({k for k, *_ in at}) > 1]
+            shared = [(key, at) for key, at in shared if key not in self.units]
+            shared.sort(key=lambda item: -len(item[1]))
+            for key, at in shared[:8]:
+                new = self._replaced(found, at)
+                if new is not None:
+                    self.units.add(key)
+                    found = [n for n in new if len(n.parts) > 2]
+                    break
+            else:
+                return
+
+    def _replaced(
+        self, networks: list[Network], places: list[tuple[int, int, int]]
+    ) -> list[Network] | None:
+        """The networks with a pair joined, unless that makes them slower."""
+        new, before, after = list(networks), 0.0, 0.0
+        unit = 0.0
+        for k, a, b in places:
+            network = networks[k]
+            if new[k] is not network:
+                continue  # a second place in one network is joined when it is written
+            (_, legs_a), (_, legs_b) = network.parts[a], network.parts[b]
+            _, (_, kept) = network.pair(a, b)
+            new[k] = network.joined(a, b)
+            if set(kept) == set(legs_a) == set(legs_b):
+                continue  # entry by entry: no order is lost
+            unit = step_time(legs_a, legs_b, set(kept), network.sizes)
+            before += self.time(network)
+            after += self.time(new[k])
+        return new if after + unit <= before else None
+
+    def time(self, network: Network) -> float:
+        """About the time of the best order."""
+        if len(network.parts) <= _EXACT:
+            return self._best(network.parts, network.out, network.sizes)[1]
+        return _greedy_time(network)
 
     def order(
         self, parts: Sequence[Part], out: Sequence[int], sizes: Mapping[int, int]
@@ -116,18 +193,17 @@ class Planner:
             rest = [p for k, p in enumerate(parts) if not subset >> k & 1]
             kept = kept_labels(inside, rest, out)
             legs[subset] = kept if rest else tuple(out)
-            key = key_of(inside, kept)[0]
-            known = key in self.made
-            share = 1 if len(members) > 2 else max(self.wanted[key], 1)
+            known = bool(self.made) and key_of(inside, kept)[0] in self.made
+            keep = set(kept)
             options = []
             for half in _halves(subset):
                 other = subset ^ half
-                joined = bool(set(legs[half]) & set(legs[other]))
-                step = step_time(legs[half], legs[other], set(kept), sizes) / share
-                time = 0.0 if known else best[half][0] + best[other][0] + step
-                options.append((not joined, time, half))
-            # Outer products only where nothing is connected.
-            _, time, half = min(options)
+                time = 0.0
+                if not known:
+                    time = best[half][0] + best[other][0]
+                    time += step_time(legs[half], legs[other], keep, sizes)
+                options.append((time, half))
+            time, half = min(options)
             join = Join(best[half][1], best[subset ^ half][1], legs[subset], members)
             best[subset] = (time, join)
         time, tree = best[everything]
@@ -138,6 +214,41 @@ class Planner:
             self.made.add(key_of([parts[k] for k in tree.members], tree.legs)[0])
             self._remember(tree.first, parts)
             self._remember(tree.second, parts)
+
+
+_EXACT = 5
+"""Operands up to which the estimate of a time is that of the best order."""
+_EFFORT = 20_000
+"""Pairs up to which what contractions share is looked for."""
+
+
+def _modest(network: Network, a: int, b: int) -> bool:
+    """Whether two operands have a label in common and their join is no larger than they are."""
+    legs_a, legs_b = network.parts[a][1], network.parts[b][1]
+    if not set(legs_a) & set(legs_b):
+        return False
+    kept = kept_labels([network.parts[a], network.parts[b]], network.rest(a, b), network.out)
+    return network.count(kept) <= max(network.count(legs_a), network.count(legs_b))
+
+
+def _greedy_time(network: Network) -> float:
+    """The time of an order that always joins the pair which saves most memory."""
+    total = 0.0
+    while len(network.parts) > 1:
+        options = []
+        for a in range(len(network.parts)):
+            for b in range(a):
+                legs_a, legs_b = network.parts[a][1], network.parts[b][1]
+                inside = [network.parts[a], network.parts[b]]
+                kept = kept_labels(inside, network.rest(a, b), network.out)
+                grown = network.count(kept) - network.count(legs_a) - network.count(legs_b)
+                options.append((grown, a, b, kept))
+        _, a, b, kept = min(options)
+        legs_a, legs_b = network.parts[a][1], network.parts[b][1]
+        total += step_time(legs_a, legs_b, set(kept), network.sizes)
+        part: Part = (-1, kept)
+        network = replace(network, parts=(*network.rest(a, b), part))
+    return total
 
 
 def _halves(subset: int) -> list[int]:

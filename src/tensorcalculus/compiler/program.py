@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ class Loaded(NamedTuple):
 
 
 class Program:
-    """One or several expressions as one NumPy function; call it with arrays by name."""
+    """One or several expressions as one function; call it with arrays by name."""
 
     def __init__(
         self,
@@ -42,9 +42,12 @@ class Program:
         *,
         simplified: bool = True,
         target: Target = TARGETS["numpy"],
+        differentiation: str = "closed",
     ) -> None:
         self.target = target
-        self._sources = list(roots)
+        self.differentiation = differentiation
+        """How the framework of the target differentiates: by "closed" forms, or as "host"."""
+        self.sources = list(roots)
         self.variables = dict(variables if variables is not None else variables_of(*roots))
         for name in self.variables:
             # Names stand in a comment of the source: none may end it.
@@ -69,12 +72,14 @@ class Program:
         self._compiled: dict[tuple, Loaded] = {}
         self._ready: dict[Any, tuple[Callable, list[int]]] = {}
         self._key = target.key
+        self.last: Sequence[int] | None = None
+        """Sizes of the last call, in the order of ``symbols``."""
 
     @property
     def context(self) -> dict[str, tuple[Variable, ...]]:
         """Variables that the expressions came from; read anew, as shared nodes learn of more."""
         known: dict[str, tuple[Variable, ...]] = {}
-        for root in self._sources:
+        for root in self.sources:
             known.update(remembered(root))
         return known
 
@@ -89,6 +94,15 @@ class Program:
         emitter.source()
         return emitter.cost
 
+    def at(self, sizes: Mapping[str, int]) -> Callable:
+        """The function of arrays, in the order of ``variables``, for known sizes; nothing is
+        checked, and a tuple comes back also where there is one result.
+        """
+        function, lengths = self._for(sizes).function, [sizes[s] for s in self.symbols]
+        if len(self.roots) > 1:
+            return lambda *arrays: function(*arrays, *lengths)
+        return lambda *arrays: (function(*arrays, *lengths),)
+
     def _with_typical(self, sizes: Mapping[str, int] | None) -> dict[str, int]:
         return dict.fromkeys(self.symbols, TYPICAL_SIZE) | dict(sizes or {})
 
@@ -102,6 +116,7 @@ class Program:
                 pass
             else:
                 # Arrays of these shapes and types have been checked before.
+                self.last = sizes
                 try:
                     return function(*arrays, *sizes)
                 except _EXPLAINED as error:
@@ -130,9 +145,10 @@ class Program:
         for s in given:
             values.pop(s)
         arrays, sizes = bind_arrays({**self.variables, **gone}, values, self.target)
-        arrays = arrays[: len(self.variables)]
         sizes.update(given)
-        return self._run(arrays, sizes)
+        # Where nothing is left of the arrays given, they still tell the type of the result.
+        own = len(self.variables) or (1 if self.target.functional else 0)
+        return self._run(arrays[:own], sizes)
 
     def _run(self, arrays: list[Any], sizes: dict[str, int]) -> Any:
         unknown = [s for s in self.symbols if s not in sizes]
@@ -140,7 +156,9 @@ class Program:
             raise InputError(
                 f"the size {unknown[0]} does not follow from the shapes of the arrays given"
             )
-        lengths = [sizes[s] for s in self.symbols]
+        if self.target.functional and not arrays:
+            arrays = self.target.together({"": 0.0}, [self.target.array("", 0.0)])
+        lengths = self.last = [sizes[s] for s in self.symbols]
         function = self._for(sizes).function
         try:
             result = function(*arrays, *lengths)
@@ -184,12 +202,17 @@ class Program:
 
     def _for(self, sizes: Mapping[str, int]) -> Loaded:
         # Plans depend on sizes only roughly: one program a power of two.
-        key = tuple(int(sizes[s]).bit_length() for s in self.symbols)
-        found = self._compiled.get(key)
-        if found is None:
+        return self._compiled[self.write(*[sizes[s] for s in self.symbols])]
+
+    def write(self, *lengths: int) -> tuple[int, ...]:
+        """Write and load the source for these sizes unless there is some; returns its key."""
+        key = tuple([int(n).bit_length() for n in lengths])
+        if key not in self._compiled:
+            sizes = dict(zip(self.symbols, lengths, strict=True))
             text = Emitter(self.roots, self.variables, self.symbols, sizes, self.target).source()
-            found = self._compiled[key] = Loaded(text, self.target.load(text))
-        return found
+            function = self.target.finish(self, self.target.load(text))
+            self._compiled[key] = Loaded(text, function)
+        return key
 
 
 _EXPLAINED = (np.linalg.LinAlgError, ZeroDivisionError, MemoryError, ValueError)

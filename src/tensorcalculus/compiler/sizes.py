@@ -36,8 +36,9 @@ def bind_arrays(
         shapes = ", ".join(f"{n} {show_shape(variables[n].shape)}" for n in missing)
         raise InputError(f"no value is given for {shapes}")
     arrays = [as_array(name, values[name], variables[name], target) for name in variables]
+    arrays = target.together({name: values[name] for name in variables}, arrays)
     return arrays, solve_sizes(
-        variables, {n: a.shape for n, a in zip(variables, arrays, strict=True)}
+        variables, {n: tuple(a.shape) for n, a in zip(variables, arrays, strict=True)}
     )
 
 

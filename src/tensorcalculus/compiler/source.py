@@ -14,6 +14,7 @@ from math import prod
 
 from tensorcalculus.compiler import contraction_source, operation_source
 from tensorcalculus.compiler.cost import Cost
+from tensorcalculus.compiler.expansion import expand
 from tensorcalculus.compiler.operation_source import number
 from tensorcalculus.compiler.pairwise import Joiner, Piece, expanded, permuted
 from tensorcalculus.compiler.plan import Planner
@@ -51,8 +52,8 @@ class Emitter:
         sizes: Mapping[str, int],
         target: Target = TARGETS["numpy"],
     ) -> None:
-        self.roots = roots
         self.sizes = sizes
+        self.roots = roots = expand(roots, self.size)
         self.target = target
         self.dim_names = {s: f"d{k}" for k, s in enumerate(symbols)}
         self.lines: list[str] = []
@@ -68,13 +69,14 @@ class Emitter:
         """Matrices whose factors are needed anyway."""
         self.shared: dict[str, str] = {}
         self.merged: dict[tuple, Piece] = {}
-        """Results of joined operands by their key (see ``plan``), labelled as numbered there."""
-        self.serials: dict[Expr, int] = {}
+        """Joined operands by their key (see ``plan``), labelled with the numbers in it."""
         self.uses: dict[Expr, int] = {}
         self.count = 0
         self.cost = Cost()
         self.planner = Planner()
         for node in walk(*roots):
+            if _is_plain(node) and self.constants.issuperset(node.children):
+                self.constants.add(node)
             if isinstance(node, Operation) and node.row.name == "inv" and node.ndim == 2:
                 self.inverted.add(node.args[0])
             for child in node.children:
@@ -84,6 +86,8 @@ class Emitter:
         for k, variable in enumerate(variables.values()):
             self.values[variable] = Piece(f"x{k}", tuple(range(variable.ndim)))
         self.arrays = [f"x{k}" for k in range(len(variables))]
+        if target.functional and not variables:
+            self.arrays = ["x0"]  # tells the type and the device of results
         self.header = f"def evaluate({', '.join([*self.arrays, *self.dim_names.values()])}):"
         told = [f"x{k} = {v.name}" for k, v in enumerate(variables.values())]
         told += [f"{name} = {symbol}" for symbol, name in self.dim_names.items()]
@@ -95,6 +99,7 @@ class Emitter:
         for node in walk(*self.roots):
             # Index tensors and inverses may never be needed as arrays.
             lazy = isinstance(node, Operation) and node.row.name in ("shift", "inv")
+            lazy |= isinstance(node, Contraction) and not node.operands
             if self.uses.get(node, 0) > 1 and not lazy:
                 self.emit(node)
         results = []
@@ -102,7 +107,7 @@ class Emitter:
             piece = self.emit(root)
             if root in self.constants:
                 piece = Piece(self.target.constant(piece.text), ())
-            elif isinstance(root, Variable) or any(piece.text == other for other in results):
+            elif self.shares(root, piece) or any(piece.text == other for other in results):
                 piece = Piece(self.target.copied(piece.wrapped(3)), piece.legs)
             results.append(piece.text)
         lines = self.released([*self.lines, f"return {', '.join(results)}"])
@@ -112,6 +117,21 @@ class Emitter:
         self.cost.measure_peak(lines, self.entries, whole)
         body = [f"    {line}" for line in lines]
         return "\n".join(line for line in (self.header, self.comment, *body) if line) + "\n"
+
+    def shares(self, root: Expr, piece: Piece) -> bool:
+        """Whether a result may share memory with an argument, or entries with each other."""
+        if isinstance(root, Variable):
+            return True
+        if not self.target.aliases:
+            return False
+        if isinstance(root, Operation):
+            return root.row.name in ("reshape", "slice", "degenerate_check")
+        if isinstance(root, Contraction):
+            arrays = [e for e in root.operands if not _is_pattern(e)]
+            carried = {i for legs in root.legs for i in legs}
+            return len(arrays) <= 1 and carried.issubset(root.out)
+        text = next((x for x, name in self.shared.items() if name == piece.text), piece.text)
+        return text.startswith(self.target.call("broadcast_to").removesuffix(")"))
 
     def released(self, lines: list[str]) -> list[str]:
         """The lines with large arrays deleted after their last use."""
@@ -130,16 +150,16 @@ class Emitter:
 
     # -- names and numbers -----------------------------------------------------------------------
 
-    def name(self, text: str, entries: float = 0.0) -> str:
+    def name(self, text: str, entries: float = 0.0, letter: str = "t") -> str:
         """Store a text under a new name; the same text is stored once."""
         found = self.shared.get(text)
         if found is None:
-            found = self.shared[text] = self.fresh(text, entries)
+            found = self.shared[text] = self.fresh(text, entries, letter)
         return found
 
-    def fresh(self, text: str, entries: float = 0.0) -> str:
-        """A new name for an array that the next lines may write into."""
-        name = f"t{self.count}"
+    def fresh(self, text: str, entries: float = 0.0, letter: str = "t") -> str:
+        """A new name for an array that the next lines may write into, or ``c0`` for a number."""
+        name = f"{letter}{self.count}"
         self.count += 1
         self.lines.append(f"{name} = {text}")
         self.entries[name] = entries
@@ -150,9 +170,6 @@ class Emitter:
         if piece.text.isidentifier():
             return piece
         return Piece(self.name(piece.text), piece.legs)
-
-    def serial(self, node: Expr) -> int:
-        return self.serials.setdefault(node, len(self.serials))
 
     def size(self, d: Dim) -> int:
         """The length of an axis for the sizes at hand."""
@@ -205,7 +222,8 @@ class Emitter:
             entries = self.entries_of(top)
             wanted = self.uses.get(top, 0) > 1 or len(piece.text) > INLINE
             if wanted and not (piece.text.isidentifier() or isinstance(top, (Number, Size))):
-                piece = Piece(self.name(piece.text, entries), piece.legs)
+                letter = "c" if top in self.constants else "t"
+                piece = Piece(self.name(piece.text, entries, letter), piece.legs)
             self.values[top] = piece
         return self.values[node]
 
@@ -230,9 +248,6 @@ class Emitter:
 
     def write(self, node: Expr) -> Piece:
         axes = tuple(range(node.ndim))
-        fixed = not node.ndim and all(self.plain(c) for c in node.children)
-        if fixed and (not isinstance(node, (Variable, Operation)) or node.row.name == "pi"):
-            self.constants.add(node)
         if isinstance(node, Number):
             return Piece(number(node.value), (), 3 if node.value >= 0 else 1)
         if isinstance(node, Size):
@@ -251,12 +266,6 @@ class Emitter:
             return Piece(value.text, axes, value.level)
         return self.patterned(node, value)
 
-    def plain(self, node: Expr) -> bool:
-        """Whether a scalar is made of numbers and sizes; its text is then a Python number."""
-        if isinstance(node, (Number, Size)):
-            self.constants.add(node)
-        return node in self.constants
-
     # -- elementwise -----------------------------------------------------------------------------
 
     def map(self, node: Map) -> Piece:
@@ -264,20 +273,19 @@ class Emitter:
         spread = node.ndim and all(not a.ndim or self.is_loose(a) for a in node.args)
         args = [self.loose(a) for a in node.args]
         self.cost.entrywise(len(args), self.entries_of(node))
-        piece = self.power(node, args) if node.function.name in ("pow", "pow0") else None
-        if piece is None and node in self.constants:
-            return Piece(f"float({node.function.numpy.format(*(a.text for a in args))})", ())
+        fixed, piece = node in self.constants, None
+        if node.function.name in ("pow", "pow0") and not (fixed and self.target.functional):
+            piece = self.power(node, args)
+        if piece is None and fixed:
+            text = self.target.number(node.function.numpy.format(*(a.text for a in args)))
+            return Piece(text, ())
         if piece is None:
             texts = [p.text for p in args]
             if node.function.numpy.startswith("np."):
-                texts = [
-                    self.target.argument(t) if a in self.constants else t
-                    for a, t in zip(node.args, texts, strict=True)
-                ]
+                texts = [self.target.argument(t) for t in texts]
             piece = Piece(self.target.spell(node.function.numpy).format(*texts), axes)
         if spread:
-            text = self.target.call("broadcast_to", piece.text, self.shape(node.shape))
-            return Piece(text, axes)
+            return Piece(self.target.spread(piece.text, self.shape(node.shape)), axes)
         return Piece(piece.text, axes, piece.level)
 
     def power(self, node: Map, args: list[Piece]) -> Piece | None:
@@ -299,9 +307,10 @@ class Emitter:
         if half == -1:
             return Piece(f"1.0 / {base.wrapped(3)}", (), 2)
         if half == Fraction(1, 2):
-            return Piece(self.target.call("sqrt", base.text), ())
+            return Piece(self.target.call("sqrt", self.target.argument(base.text)), ())
         if half == Fraction(-1, 2):
-            return Piece(f"1.0 / {self.target.call('sqrt', base.text)}", (), 2)
+            root = self.target.call("sqrt", self.target.argument(base.text))
+            return Piece(f"1.0 / {root}", (), 2)
         return None
 
     def combination(self, node: Combination) -> Piece:
@@ -315,14 +324,21 @@ class Emitter:
         text, level, whole = "", 3, False
         for c, t in dense:
             whole |= not self.is_loose(t)
-            piece = self.loose(t)
             self.cost.entrywise(1, self.entries_of(node))
-            if t.ndim == 0 and isinstance(t, Number):
+            if self.alone(t):
+                # The number goes to the smallest array inside.
+                assert isinstance(t, Contraction)
+                only = len(node.terms) == 1
+                inside = float(c) if only else float(abs(c))
+                term = contraction_source.contraction(self, t, t.out, inside)
+                if only:
+                    return Piece(term.text, axes, term.level)
+            elif isinstance(t, Number):
                 term = Piece(number(abs(c) * t.value), ())
-            elif abs(c) == 1:
-                term = piece
             else:
-                term = Piece(f"{number(abs(c))} * {piece.wrapped(3)}", piece.legs, 2)
+                term = self.loose(t)
+                if abs(c) != 1:
+                    term = Piece(f"{number(abs(c))} * {term.wrapped(3)}", term.legs, 2)
             if not text:
                 text = f"-{term.wrapped(2)}" if c < 0 else term.text
                 level = 1 if c < 0 else term.level
@@ -334,8 +350,16 @@ class Emitter:
             fresh = whole and level < 3  # arithmetic gives a new array, the rest may be a view
             return self.with_diagonals(node, Piece(text, axes, level), fresh, diagonal)
         if node.ndim and not whole:
-            return Piece(self.target.call("broadcast_to", text, shape), axes)
+            return Piece(self.target.spread(text, shape), axes)
         return Piece(text, axes, level)
+
+    def alone(self, node: Expr) -> bool:
+        """Whether a contraction is written for one user, who may multiply inside of it."""
+        if not isinstance(node, Contraction) or node in self.values or not any(node.legs):
+            return False
+        carried = {i for legs in node.legs for i in legs}
+        plain = len(set(node.out)) == node.ndim and carried.issuperset(node.out)
+        return plain and self.uses.get(node, 0) <= 1
 
     def with_diagonals(
         self, node: Combination, dense: Piece, fresh: bool, diagonal: list[tuple]
@@ -394,6 +418,9 @@ class Emitter:
     def view_of_diagonal(self, text: str, legs: tuple[int, ...], unique: tuple[int, ...]) -> str:
         return self.target.spell(_view(text, legs, unique))
 
+    def sizes_of(self, node: Contraction) -> dict[int, int]:
+        return {i: self.size(d) for i, d in enumerate(node.dims)}
+
     def joiner(self, node: Contraction) -> Joiner:
         return Joiner(self.target, {i: self.dim(d) for i, d in enumerate(node.dims)})
 
@@ -409,6 +436,18 @@ def _summed_squares(e: Expr) -> Expr | None:
         if plain and isinstance(inner, Map) and inner.function.name == "pow":
             return inner.args[0] if inner.args[1] is Number(2) else None
     return None
+
+
+def _is_plain(node: Expr) -> bool:
+    """Whether a scalar is a Python number in the source if all that it is made of are."""
+    if isinstance(node, Operation):
+        return node.row.name == "pi"
+    empty = isinstance(node, Combination) and not node.terms
+    return not (node.ndim or empty or isinstance(node, Variable))
+
+
+def _is_pattern(e: Expr) -> bool:
+    return isinstance(e, Operation) and e.row.name == "shift"
 
 
 def _pattern(legs: tuple[int, ...], unique: tuple[int, ...]) -> str:

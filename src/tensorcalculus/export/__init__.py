@@ -1,0 +1,1 @@
+"""Compiled expressions as modules of their own, which need this package no more."""
