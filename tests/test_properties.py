@@ -284,7 +284,7 @@ def test_the_strategy_reaches_the_whole_table() -> None:
     @settings(
         deadline=None,
         suppress_health_check=list(HealthCheck),
-        max_examples=700,
+        max_examples=1500,
         database=None,
     )
     @given(expressions(max_nodes=24))

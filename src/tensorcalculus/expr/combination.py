@@ -84,7 +84,14 @@ def add(terms: Iterable[tuple[Scalar, Expr]]) -> Expr:
         pairs = [(exact(c / factor if c % factor else c // factor), e) for c, e in pairs]
         pairs.sort(key=lambda p: (p[0] < 0, p[1].order_key))
     permutation = _common_permutation([e for _, e in pairs])
-    if permutation is not None:
+    ties = _common_ties([e for _, e in pairs]) if permutation is None else None
+    if ties is not None:
+        from tensorcalculus.expr.contraction import contract, without_ties
+
+        kept = sorted(set(ties))
+        inner = add([(c, without_ties(e, kept)) for c, e in pairs])  # type: ignore[arg-type]
+        result = contract([(inner, kept)], ties)
+    elif permutation is not None:
         inner = add([(c, e.operands[0]) for c, e in pairs])  # type: ignore[attr-defined]
         from tensorcalculus.expr.contraction import contract
 
@@ -127,6 +134,18 @@ def _common_factor(coefficients: list[Scalar]) -> Scalar:
     if all(isinstance(c, int) for c in coefficients):
         return sign * gcd(*coefficients)  # type: ignore[arg-type]
     return sign
+
+
+def _common_ties(terms: list[Expr]) -> tuple[int, ...] | None:
+    """For each axis the first one whose index it equals in all terms; None where all are free.
+
+    A sum of diagonals is the diagonal of the sum.
+    """
+    if not all(isinstance(e, Contraction) and len(set(e.out)) < len(e.out) for e in terms):
+        return None
+    labels = list(zip(*(e.out for e in terms), strict=True))  # type: ignore[attr-defined]
+    ties = tuple(labels.index(i) for i in labels)
+    return ties if len(set(ties)) < len(ties) else None
 
 
 def _common_permutation(terms: list[Expr]) -> tuple[int, ...] | None:

@@ -168,6 +168,13 @@ class _Builder:
                     self.join(theirs, inner[mine])
                 for operand, places in zip(reversed(e.operands), reversed(e.legs), strict=True):
                     stack.append((operand, tuple(inner[p] for p in places)))
+            elif isinstance(e, Contraction) and len(set(e.out)) < len(e.out):
+                # Too large to merge, but its diagonals are only labels that are one.
+                first = [e.out.index(i) for i in e.out]
+                for k, place in enumerate(first):
+                    self.join(legs[place], legs[k])
+                kept = sorted(set(first))
+                done.append((without_ties(e, kept), tuple(legs[k] for k in kept)))
             else:
                 done.append((e, legs))
         self.open = done
@@ -249,6 +256,12 @@ class _Builder:
             return Number(1)
         operands, legs, out, labels = _canonical(factors, out)
         return Contraction(operands, legs, out, tuple(self.dims[i] for i in labels))
+
+
+def without_ties(e: Contraction, axes: Sequence[int]) -> Expr:
+    """The contraction with only these of its axes."""
+    pairs = list(zip(e.operands, e.legs, strict=True))
+    return contract(pairs, [e.out[k] for k in axes], dict(enumerate(e.dims)))
 
 
 def connected(
