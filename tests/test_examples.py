@@ -59,6 +59,29 @@ def test_newton_formulas(newton: ModuleType):
     assert result.losses[-1] == min(result.losses)
 
 
+def test_matrix_completion(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    pytest.importorskip("sklearn", reason="the example takes its data from scikit-learn")
+    errors = load(REPOSITORY / "examples" / "matrix_completion.py", monkeypatch).main()
+    assert errors["U*V'"] < 0.75 * errors["mean of each pixel"]
+    assert errors["U*V' with U, V >= 0"] < 0.8 * errors["mean of each pixel"]
+    out = capsys.readouterr().out
+    assert "600 images of 64 pixels, 80% seen, rank 8" in out
+    assert out.count("converged  yes") == 2
+
+
+def test_matrix_completion_is_a_minimum(monkeypatch: pytest.MonkeyPatch):
+    """Given V, each row of U solves a ridge regression on the entries that are seen."""
+    example = load(REPOSITORY / "examples" / "matrix_completion.py", monkeypatch)
+    rng = np.random.default_rng(1)
+    T = rng.random((12, 2)) @ rng.random((2, 7))
+    M = (rng.random(T.shape) > 0.3).astype(float)
+    found = example.complete(T, M, 2, method="newton")
+    V = found["V"]
+    for t, m, u in zip(T, M, found["U"], strict=True):
+        system = V.T @ (m[:, None] * V) + example.PENALTY * np.eye(2)
+        assert np.allclose(np.linalg.solve(system, V.T @ (m * t)), u, atol=1e-5)
+
+
 def test_quickstart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     load(REPOSITORY / "examples" / "quickstart.py", monkeypatch).main()
     out = capsys.readouterr().out

@@ -50,3 +50,18 @@ def test_a_broadcast_diagonal_is_not_symmetric() -> None:
 def test_unknown_option_is_refused() -> None:
     with pytest.raises(ValueError, match="projected, full"):
         tc.parse("tr(S)", S="n n sym").gradient("S", symmetry="half")
+
+
+@pytest.mark.parametrize("properties", ["", "sym", "tri", "diag"])
+def test_hessians_of_deep_functions_lie_in_the_space_of_the_variable(properties: str) -> None:
+    """They are made through the inner product of the first layer."""
+    f = tc.parse("sum(tanh(tanh(tanh(X*S)*A)).^2)", X="m n", S=f"n n {properties}", A="n n")
+    reports = {mode: f.hessian("S", mode=mode) for mode in ("auto", "reverse", "forward")}
+    rng = np.random.default_rng(5)
+    s = rng.standard_normal((3, 3))
+    s = {"sym": s + s.T, "tri": np.tril(s), "diag": np.diag(np.diag(s))}.get(properties, s)
+    values = {"X": rng.standard_normal((4, 3)), "S": s, "A": rng.standard_normal((3, 3))}
+    found = {mode: h(**values) for mode, h in reports.items()}
+    np.testing.assert_allclose(found["auto"], found["reverse"], atol=1e-13)
+    np.testing.assert_allclose(found["forward"], found["reverse"], atol=1e-13)
+    f.check("S", order=2)

@@ -213,7 +213,10 @@ def _hessian_through(f: Expr, variable: Variable, inner: Contraction) -> Expr:
         ]
         sizes |= {(side, i): d for i, d in enumerate(inner.dims)}
     out = [(side, i) for side in (0, 1) for i in inner.legs[place]]
-    result = project(contract(factors, out, sizes), variable.ndim, variable)
+    result, n = contract(factors, out, sizes), variable.ndim
+    for _ in range(2):  # in the space of a structured variable on both sides
+        axes = tuple(range(2 * n))
+        result = contract([(project(result, n, variable), axes)], axes[n:] + axes[:n])
     return remember(simplify(result), f, declared=[variable])
 
 

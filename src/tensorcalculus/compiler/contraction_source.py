@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from math import prod
 from typing import TYPE_CHECKING
 
 from tensorcalculus.compiler.pairwise import Joiner, Legs, Piece
 from tensorcalculus.compiler.plan import Join, Key, Network, Part, key_of
-from tensorcalculus.expr.contraction import symmetric
+from tensorcalculus.expr.contraction import contract, symmetric
 from tensorcalculus.expr.maps import is_nonnegative
 from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, walk
 
@@ -70,8 +71,8 @@ def contraction(w: Emitter, node: Contraction, out: Legs, factor: float = 1.0) -
     result = None
     multiplier = _multiplier(w, scalars, factor) if pieces else None
     if pieces:
-        halves = not scatters and len(out) == 2 and symmetric(node) and node.out == out
-        gram = weighted_gram(w, plain, out, sizes) if halves and multiplier is None else None
+        halves = 0 if scatters or node.out != out else symmetric_halves(node)
+        gram = weighted_gram(w, plain, out, sizes) if halves == 1 and multiplier is None else None
         if gram is not None:
             return gram
         joined = _Joined(w, w.joiner(node), pieces, parts, wide, sizes, halves, multiplier)
@@ -85,6 +86,17 @@ def contraction(w: Emitter, node: Contraction, out: Legs, factor: float = 1.0) -
         return w.permuted(result, out)
     text = _multiplier(w, scalars, factor)
     return text.onto(None) if text else Piece("1.0", ())
+
+
+def symmetric_halves(node: Contraction) -> int:
+    """Half the number of axes, where exchanging the first half with the second changes nothing."""
+    half, odd = divmod(node.ndim, 2)
+    if odd or not half or len(set(node.out)) < node.ndim:
+        return 0
+    if half == 1:
+        return int(symmetric(node))
+    axes = tuple(range(node.ndim))
+    return half if contract([(node, axes)], axes[half:] + axes[:half]) is node else 0
 
 
 def weighted_gram(w: Emitter, plain: Pairs, out: Legs, sizes: dict[int, int]) -> Piece | None:
@@ -160,7 +172,7 @@ class _Joined:
         parts: list[Part],
         out: Legs,
         sizes: dict[int, int],
-        halves: bool,
+        halves: int,
         multiplier: _Multiplier | None,
     ) -> None:
         self.w, self.joiner, self.out, self.sizes = w, joiner, out, sizes
@@ -170,6 +182,9 @@ class _Joined:
         """Where the multiplier goes: the smallest array on the way."""
 
     def result(self) -> Piece:
+        halves = self.by_halves() if self.halves else None
+        if halves is not None:
+            return self.multiplier.onto(halves) if self.multiplier else halves
         self.join_units()
         tree, _ = self.w.planner.order(self.parts, self.out, self.sizes)
         if self.multiplier is not None:
@@ -252,11 +267,7 @@ class _Joined:
         hint = self.hint(tree, wanted)
         a, b = self.write(tree.first, hint, False), self.write(tree.second, hint, False)
         keep = set(tree.legs)
-        large = self.halves and last and _is_large_product(a, b, keep, self.sizes)
-        if large and not self.w.target.functional:
-            piece = _symmetric_product(self.w, a, b, wanted)
-        else:
-            piece = self.joiner.join(a, b, keep, wanted)
+        piece = self.joiner.join(a, b, keep, wanted)
         self.w.cost.joined(a.legs, b.legs, piece.legs, self.sizes)
         if not last and (len(piece.text) > 60 or ".solve(" in piece.text):
             piece = Piece(self.named(piece), piece.legs)
@@ -265,6 +276,45 @@ class _Joined:
         elif ".solve(" in piece.text:
             piece = Piece(self.named(piece), piece.legs)  # the same solve may stand elsewhere
         return piece
+
+    def by_halves(self) -> Piece | None:
+        """A large matrix product that is known to be symmetric: half of it is computed."""
+        rows, columns = self.out[: self.halves], self.out[self.halves :]
+        if self.w.target.functional or prod(self.sizes[i] for i in rows) < SYMMETRIC:
+            return None
+        first = [k for k, p in enumerate(self.pieces) if set(rows) & set(p.legs)]
+        second = [k for k in range(len(self.pieces)) if k not in first]
+        if any(set(columns) & set(self.pieces[k].legs) for k in first):
+            return None
+        inside = [{i for k in group for i in self.pieces[k].legs} for group in (first, second)]
+        summed = tuple(sorted(inside[0] & inside[1]))
+        if not summed or not second or not inside[0].issuperset(rows):
+            return None
+        a = self.group(first, rows + summed)
+        b = self.group(second, columns + summed)
+        x = self.joiner.as_matrix(a, rows, summed, True)
+        like_rows = tuple(columns[rows.index(i)] for i in x.legs)
+        if b.legs != like_rows + summed and b.legs != summed + like_rows:
+            b = self.w.permuted(b, like_rows + summed)
+        y = self.joiner.as_matrix(b, like_rows, summed, False)
+        self.w.cost.joined(a.legs, b.legs, self.out, self.sizes)
+        if x.text.removesuffix(".T") == y.text.removesuffix(".T"):
+            text = f"{x.wrapped(2)} @ {y.wrapped(3)}"  # NumPy halves these itself
+        else:
+            text = f"kernels.symmetric_product({x.text}, {y.text})"
+        legs = x.legs + like_rows
+        if len(legs) == 2:
+            return Piece(text, legs, 2)
+        return Piece(f"({text}).reshape({self.joiner.shape(legs)})", legs)
+
+    def group(self, members: list[int], out: Legs) -> Piece:
+        """Some of the operands joined, and stored if there are several."""
+        if len(members) == 1:
+            return self.pieces[members[0]]
+        pieces, parts = [self.pieces[k] for k in members], [self.parts[k] for k in members]
+        joined = _Joined(self.w, self.joiner, pieces, parts, out, self.sizes, 0, None)
+        piece = joined.result()
+        return Piece(joined.named(piece), piece.legs)
 
     def holds_scaled(self, tree: int | Join) -> bool:
         if tree is self.scaled or not isinstance(tree, Join):
@@ -292,24 +342,6 @@ def _relabelled(stored: Piece, names: dict[int, int]) -> Piece:
     """A joined array whose labels are numbered as in its key, with those of a contraction."""
     labels = {number: i for i, number in names.items()}
     return Piece(stored.text, tuple(labels[n] for n in stored.legs))
-
-
-def _is_large_product(a: Piece, b: Piece, keep: set[int], sizes: dict[int, int]) -> bool:
-    shared = [i for i in a.legs if i in b.legs]
-    if len(a.legs) != 2 or len(b.legs) != 2 or len(shared) != 1 or shared[0] in keep:
-        return False
-    return all(sizes[i] >= SYMMETRIC for i in (*a.legs, *b.legs) if i not in shared)
-
-
-def _symmetric_product(w: Emitter, a: Piece, b: Piece, wanted: Legs) -> Piece:
-    (label,) = (i for i in a.legs if i in b.legs)
-    if wanted[0] in b.legs:
-        a, b = b, a
-    first = w.permuted(a, (wanted[0], label))
-    second = w.permuted(b, (label, wanted[1]))
-    if first.text.removesuffix(".T") == second.text.removesuffix(".T"):
-        return Piece(f"{first.wrapped(2)} @ {second.wrapped(3)}", wanted, 2)  # NumPy halves these
-    return Piece(f"kernels.symmetric_product({first.text}, {second.text})", wanted)
 
 
 def operand(w: Emitter, e: Expr, legs: Legs) -> Piece:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
+from tensorcalculus.compiler.contraction_source import symmetric_halves
 from tensorcalculus.compiler.plan import Arrays, Network, Part, Planner, step_time
 from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.contraction import contract
@@ -19,6 +20,8 @@ from tensorcalculus.expr.rebuild import with_children
 
 WORTH = 0.7
 """An expanded form is taken where its estimated time is below this part of the factored one."""
+HALVED = 0.6
+"""What a symmetric product takes of the time of another, as half of it is computed."""
 LARGEST = 6
 """Terms and operands up to which a product is multiplied out."""
 
@@ -132,4 +135,5 @@ def _time(e: Expr, length: Length) -> float:
     sizes = {i: max(1, length(d)) for i, d in enumerate(e.dims)}
     if len(parts) == 1:
         return step_time(parts[0][1], parts[0][1], set(out), sizes)
-    return Planner().time(Network(tuple(parts), out, sizes, arrays))
+    time = Planner().time(Network(tuple(parts), out, sizes, arrays))
+    return HALVED * time if symmetric_halves(e) else time

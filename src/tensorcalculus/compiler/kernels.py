@@ -8,6 +8,7 @@ by the real part and the chosen branch is continued analytically, so that a comp
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -48,10 +49,18 @@ def _log1p(x: Array) -> Array:
     return _complex(0.5 * np.log1p(a * (2 + a) + b * b), np.arctan2(b, 1 + a))
 
 
-@np.errstate(under="ignore")
+@cache
+def _expit() -> Any:
+    from scipy.special import expit
+
+    return expit
+
+
 def sigmoid(x: ArrayLike) -> Array:
     """Logistic function ``1 / (1 + exp(-x))``, precise in both tails."""
     z = as_inexact(x)
+    if z.dtype.kind == "f":
+        return _expit()(z)
     e = np.exp(-_fold(z))
     return np.where(np.real(z) >= 0, 1, e) / (1 + e)
 
@@ -60,6 +69,8 @@ def sigmoid(x: ArrayLike) -> Array:
 def softplus(x: ArrayLike) -> Array:
     """``log(1 + exp(x))``, computed as ``max(x, 0) + log1p(exp(-|x|))``."""
     z = as_inexact(x)
+    if z.dtype.kind == "f":
+        return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
     return relu(z) + _log1p(np.exp(-_fold(z)))
 
 

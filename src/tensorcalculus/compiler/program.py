@@ -121,6 +121,17 @@ class Program:
                     return function(*arrays, *sizes)
                 except _EXPLAINED as error:
                     raise _explained(error) from None
+        elif len(values) > len(self.variables):
+            try:
+                function, sizes = self._ready[(*values, self._key([*values.values()]))]
+            except (KeyError, AttributeError):
+                pass
+            else:
+                self.last = sizes
+                try:
+                    return function(*[values[name] for name in self.variables], *sizes)
+                except _EXPLAINED as error:
+                    raise _explained(error) from None
         if self.free_symbols or values.keys() != self.variables.keys():
             return self._with_context(values)
         arrays, sizes = bind_arrays(self.variables, values, self.target)
@@ -148,9 +159,13 @@ class Program:
         sizes.update(given)
         # Where nothing is left of the arrays given, they still tell the type of the result.
         own = len(self.variables) or (1 if self.target.functional else 0)
-        return self._run(arrays[:own], sizes)
+        known = None
+        if not given and own == len(self.variables):
+            named = dict(zip((*self.variables, *gone), arrays, strict=True))
+            known = (*values, self._key([named[name] for name in values]))
+        return self._run(arrays[:own], sizes, known)
 
-    def _run(self, arrays: list[Any], sizes: dict[str, int]) -> Any:
+    def _run(self, arrays: list[Any], sizes: dict[str, int], known: Any = None) -> Any:
         unknown = [s for s in self.symbols if s not in sizes]
         if unknown:
             raise InputError(
@@ -167,10 +182,10 @@ class Program:
         results = result if len(self.roots) > 1 else (result,)
         own = results if self.target.functional else tuple(_own(r, arrays) for r in results)
         fresh = all(a is b for a, b in zip(own, results, strict=True))
-        if fresh and len(self._ready) < READY and not self.free_symbols:
+        if fresh and len(self._ready) < READY and (known or not self.free_symbols):
             # Straight-line code gives new arrays always or never.
             with suppress(AttributeError):
-                self._ready[self._key(arrays)] = (function, lengths)
+                self._ready[known or self._key(arrays)] = (function, lengths)
         return own if len(self.roots) > 1 else own[0]
 
     def _fitting(self, known: tuple[Variable, ...], values: Mapping[str, Any]) -> Variable:

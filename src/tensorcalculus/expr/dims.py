@@ -24,10 +24,12 @@ MAX_DIM = 2**36
 class Dim:
     """A dimension; build with :func:`dim`, combine with ``+ - *``."""
 
-    __slots__ = ("digest", "terms", "text")
+    __slots__ = ("digest", "symbol", "terms", "text")
     terms: tuple[tuple[tuple[Atom, ...], int], ...]
     text: str
     digest: int
+    symbol: str | None
+    """The name, where the dimension is one bare symbol."""
 
     def __repr__(self) -> str:
         return self.text
@@ -59,9 +61,7 @@ class Dim:
             return self.terms[0][1]
         return None
 
-    @property
-    def symbol(self) -> str | None:
-        """The name, where the dimension is one bare symbol."""
+    def _bare(self) -> str | None:
         if len(self.terms) == 1:
             atoms, c = self.terms[0]
             if c == 1 and len(atoms) == 1 and isinstance(atoms[0], str):
@@ -129,6 +129,7 @@ def _collect(terms: Iterable[tuple[tuple[Atom, ...], int]]) -> Dim:
         from zlib import crc32
 
         found.digest = crc32(found.text.encode())
+        found.symbol = found._bare()
         _table[key] = found
     return found
 
