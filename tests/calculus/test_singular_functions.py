@@ -80,6 +80,21 @@ def test_second_derivatives(text: str, values: str) -> None:
     np.testing.assert_allclose(found, right, rtol=0, atol=1e-6 * max(1, abs(right).max()))
 
 
+@pytest.mark.parametrize("values", SPECTRA)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("text", ["svdvals(X)", "exp(svdvals(X))", "log(1+svdvals(X).^2)"])
+def test_second_derivatives_of_sums(text: str, shape: tuple[int, int], values: str) -> None:
+    f = tc.parse(f"sum({text})", X="n n" if shape[0] == shape[1] else "m n")
+    x, step = matrix(shape, SPECTRA[values]), 1e-4
+    dx = np.random.default_rng(6).standard_normal(shape)
+    g = f.gradient("X")
+    right = (g(X=x + step * dx) - g(X=x - step * dx)) / (2 * step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", tc.GaugeWarning)
+        found = np.tensordot(f.hessian("X")(X=x), dx, 2)
+    np.testing.assert_allclose(found, right, rtol=0, atol=1e-6 * max(1, abs(right).max()))
+
+
 def test_polar_factor_at_the_identity() -> None:
     f = tc.parse("sum(A.*(U*V')) where (U,s,V) = svd(X)", X="n n", A="n n")
     a = np.array([[1.0, 2.0], [3.0, 4.0]])

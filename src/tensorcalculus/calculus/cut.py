@@ -30,14 +30,14 @@ def narrowest(root: Expr, target: Expr) -> Expr | None:
 def linear_inner(root: Expr, target: Expr) -> Contraction | None:
     """The contraction, linear in ``target``, through which alone a deep function depends on it.
 
-    None where fewer than two elementwise functions follow each other above it: there a plain
-    sweep finds as short a form.
+    None where at most two elementwise functions follow each other above it: there a plain sweep
+    finds as short a form.
     """
     order, marked = dependent(root, [target])
     users = [n for n in order if n in marked and target in n.children]
-    if len(users) != 1 or users[0] is root or not isinstance(users[0], Contraction):
+    inner = users[0] if len(users) == 1 else None
+    if inner is root or not isinstance(inner, Contraction):
         return None
-    (inner,) = users
     if inner.operands.count(target) != 1 or any(
         e in marked for e in inner.operands if e is not target
     ):

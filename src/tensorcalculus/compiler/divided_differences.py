@@ -105,7 +105,9 @@ def signed_difference(
     odd, jumps = parity == "odd", False
     if given.size:
         with np.errstate(all="ignore"):
-            jumps = bool(functions[0](np.zeros(1))[0] != 0)
+            at_zero, beside = functions[0](np.array([0.0, 1e-300]))
+            # f(0) is not 0, or f is a product with the sign of its argument.
+            jumps = bool(at_zero != 0 or abs(beside) > 1e-100)
         largest = np.abs(given).max(axis=-1, keepdims=True)
         tiny = np.abs(given) <= 64 * n * np.finfo(given.dtype).eps * largest
         if jumps and np.any(tiny):

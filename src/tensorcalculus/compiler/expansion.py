@@ -31,8 +31,9 @@ Length = Callable[[Dim], int]
 def expand(roots: list[Expr], length: Length) -> list[Expr]:
     """The same functions, sums inside of products multiplied out where it pays.
 
-    Only sums with a term that is itself a product summed over: its rounding errors are there
-    anyway.  A difference of data, whose digits would cancel, stays as it is.
+    Only sums with a term that is itself a product summed over, whose rounding errors are there
+    anyway, or a diagonal, which touches other entries.  A difference of data, whose digits would
+    cancel, stays as it is.
     """
     uses: dict[Expr, int] = {}
     for node in walk(*roots):
@@ -42,7 +43,7 @@ def expand(roots: list[Expr], length: Length) -> list[Expr]:
         uses[root] = uses.get(root, 0) + 2  # an output is needed as it is
 
     # A sum of which every user multiplies it out need not be made; the users share its terms.
-    candidates: dict[Expr, list[Contraction]] = {}
+    candidates: dict[Combination, list[Contraction]] = {}
     blocked: set[Expr] = set(roots)
     for node in walk(*roots):
         for child in node.children:
@@ -59,7 +60,7 @@ def expand(roots: list[Expr], length: Length) -> list[Expr]:
         factored = making + sum(_time(u, length) for u in users)
         expanded = sum(_time(t, length) for u in users for _, t in _terms(u, total))
         if expanded < WORTH * factored:
-            chosen |= dict.fromkeys(users, total)  # type: ignore[assignment]
+            chosen |= dict.fromkeys(users, total)
 
     # Nodes are rebuilt bottom-up: what was chosen is found by its place, not by its new identity.
     order = list(walk(*roots))
@@ -68,8 +69,8 @@ def expand(roots: list[Expr], length: Length) -> list[Expr]:
         children = tuple(done[c] for c in node.children)
         same = all(a is b for a, b in zip(children, node.children, strict=True))
         new = node if same else with_children(node, children)
-        if node in chosen and isinstance(new, Contraction):
-            total = done[chosen[node]]  # type: ignore[index]
+        if isinstance(node, Contraction) and node in chosen and isinstance(new, Contraction):
+            total = done[chosen[node]]
             if isinstance(total, Combination) and _linear(new, total):
                 new = add(list(_terms(new, total)))
         done[node] = new

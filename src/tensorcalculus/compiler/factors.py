@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tensorcalculus.compiler.kernels import Array
+from tensorcalculus.compiler.spectral_kernels import nonzero_sign
 from tensorcalculus.errors import InputError
 
 
@@ -55,7 +56,7 @@ class Factorization:
     def det(self) -> Array:
         """``det A``, with the sign of the row exchanges."""
         exchanged = np.count_nonzero(self._pivots != np.arange(len(self._pivots)))
-        return np.prod(np.diagonal(self._lu)) * (-1 if exchanged % 2 else 1)
+        return np.asarray(np.prod(np.diagonal(self._lu)) * (-1.0 if exchanged % 2 else 1.0))
 
     def inverse(self) -> Array:
         """The inverse as a matrix, where a formula needs its entries."""
@@ -75,5 +76,6 @@ def spectral(function: Callable[[Array], Array], d: Array, v: Array) -> Array:
 
 
 def singular(function: Callable[[Array], Array], u: Array, s: Array, v: Array) -> Array:
-    """``U diag(f(s)) V'``."""
-    return (u * function(s)[..., None, :]) @ np.swapaxes(v, -1, -2)
+    """``U diag(f(s)) V'``; an ``s`` that is 0 to rounding counts as 0."""
+    values = np.where(nonzero_sign(s) > 0, s, s.dtype.type(0))
+    return (u * function(values)[..., None, :]) @ np.swapaxes(v, -1, -2)

@@ -369,7 +369,8 @@ def signed_difference(
     if 0 in s.shape:
         return fw.xp.zeros_like(s).reshape((*s.shape[:-1], *[n] * len(signs)))
     zero = fw.detach(fw.xp.zeros_like(s[..., :1]))
-    jumps = (functions[0](zero) != 0).reshape(-1)[0]
+    beside = functions[0](zero + 1e-30)
+    jumps = ((functions[0](zero) != 0) | (abs(beside) > 1e-10)).reshape(-1)[0]
     limit = 64 * n * _eps(fw, s) * fw.xp.amax(abs(s), -1)[..., None]
     s = fw.xp.where((abs(s) <= limit) & jumps, 0.0, s)
     odd = parity == "odd"

@@ -431,5 +431,5 @@ def spectral(function: Function, d: Array, v: Array) -> Array:
 
 
 def singular(function: Function, u: Array, s: Array, v: Array) -> Array:
-    """``U diag(f(s)) V'``."""
-    return spectra.scaled_product(u, function(s), v)
+    """``U diag(f(s)) V'``; an ``s`` that is 0 to rounding counts as 0."""
+    return spectra.scaled_product(u, function(s * nonzero_sign(s)), v)

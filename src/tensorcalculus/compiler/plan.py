@@ -275,8 +275,9 @@ def _searched(
     )
     alive: list[int | Join] = list(range(len(parts)))
     total = 0.0
-    for positions in path:
-        chosen = [alive[int(k)] for k in positions]
+    for step in path:
+        positions = [int(k) for k in step]
+        chosen = [alive[k] for k in positions]
         alive = [t for k, t in enumerate(alive) if k not in positions]
         while len(chosen) > 1:
             a, b = chosen.pop(0), chosen.pop(0)

@@ -459,5 +459,5 @@ def spectral(function: Function, d: Tensor, v: Tensor) -> Tensor:
 
 
 def singular(function: Function, u: Tensor, s: Tensor, v: Tensor) -> Tensor:
-    """``U diag(f(s)) V'``."""
-    return spectra.scaled_product(u, function(s), v)
+    """``U diag(f(s)) V'``; an ``s`` that is 0 to rounding counts as 0."""
+    return spectra.scaled_product(u, function(s * nonzero_sign(s)), v)

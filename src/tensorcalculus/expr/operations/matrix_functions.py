@@ -12,7 +12,7 @@ from itertools import permutations
 
 from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.contraction import contract
-from tensorcalculus.expr.maps import apply
+from tensorcalculus.expr.maps import apply, fill
 from tensorcalculus.expr.node import (
     Combination,
     Contraction,
@@ -27,7 +27,7 @@ from tensorcalculus.expr.node import (
 from tensorcalculus.expr.operations.dense import product, transpose
 from tensorcalculus.expr.operations.row import OperationRow, batched, operation, register, square
 from tensorcalculus.expr.operations.spectral import eigenbasis, svd
-from tensorcalculus.expr.rebuild import substitute, transform
+from tensorcalculus.expr.rebuild import transform
 
 _HIGHAM = "Higham (2008), Functions of Matrices, theorem 3.11 (Daleckii and Krein)"
 _GENERALIZED = (
@@ -320,10 +320,33 @@ def expanded_singular(node: Operation) -> Expr | None:
     if node.row.name not in ("singular", "singular_left") or node.ndim != 2:
         return None
     u, s, v = svd(node.args[0])
-    f, t = node.params[0], placeholder()
-    values = substitute(f, {t: s}) if f.children or f is t else f
+    values = _entrywise(node.params[0], s)
     factors = [(u, "ia"), (v if node.row.name == "singular" else u, "ja")]
     return contract([*factors, (values, "a" if values.ndim else "")], "ij")
+
+
+def _entrywise(f: Expr, s: Expr) -> Expr:
+    """The function ``f`` of the placeholder, of each entry of a vector of singular values."""
+    # The sign of a singular value is judged against the largest one.
+    done: dict[Expr, Expr] = {
+        apply("sign", placeholder()): operation("sign0", s),
+        placeholder(): s,
+    }
+    for node in walk(f):
+        if node in done:
+            continue
+        parts = [done[c] for c in node.children]
+        vector = any(p.ndim for p in parts)
+        if isinstance(node, Contraction) and vector:
+            done[node] = contract([(p, "a" if p.ndim else "") for p in parts], "a")
+        elif isinstance(node, Combination) and vector:
+            whole = [p if p.ndim else fill(p, s.shape) for p in parts]
+            done[node] = add(list(zip(node.coefficients, whole, strict=True)))
+        elif isinstance(node, Map) and vector:
+            done[node] = apply(node.function, *parts)
+        else:
+            done[node] = node
+    return done[f]
 
 
 def spectral_pattern(e: Expr, d: Operation) -> Expr | None:
@@ -337,7 +360,9 @@ def spectral_pattern(e: Expr, d: Operation) -> Expr | None:
         if any(c is None for c in children):
             return None
         parts = [c for c in children if c is not None]
-        if isinstance(node, Number):
+        if isinstance(node, Operation) and node.row.name == "sign0" and node.args[0] is d:
+            done[node] = apply("sign", placeholder())  # singular values are not negative
+        elif isinstance(node, Number):
             done[node] = node
         elif isinstance(node, Map):
             done[node] = apply(node.function, *parts)
