@@ -34,7 +34,8 @@ from tensorcalculus.random_data import draw_sizes, draw_values
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
-_SYMBOLS = ("m", "n", "k")
+_LENGTHS = ("m", "n", "k", 2)
+"""Lengths of axes: symbols, and a number, which contractions multiply out at once."""
 _WHOLE = (0, None, 1)
 
 _EVERYWHERE = (
@@ -127,7 +128,7 @@ class _Grower:
         return self._draw(self._st.integers(low, high))
 
     def dimension(self) -> Dim:
-        return dim(self.pick(_SYMBOLS))
+        return dim(self.pick(_LENGTHS))
 
     def number(self) -> Fraction:
         return Fraction(self.pick([1, -1, 2, 3, -2]), self.pick([1, 1, 2, 3]))

@@ -125,3 +125,21 @@ def test_printed_as_it_is_written(text: str, printed: str) -> None:
     f = tc.parse(f"{text} where (U,s,V) = svd(X)", X="m n").simplify()
     assert str(f) == printed
     assert tc.parse(printed, X="m n").simplify() is f
+
+
+@pytest.mark.parametrize(
+    ("text", "second"),
+    [
+        ("cosh(s)", 1),
+        ("log(1+s.^2)", 2),
+        ("sqrt(1+s.^2)", 1),
+        ("exp(-s.^2)", -2),
+        ("exp(s)+exp(-s)", 2),
+        ("s.*sinh(s)", 2),
+    ],
+)
+def test_even_functions_have_second_derivatives_at_zero(text: str, second: float) -> None:
+    f = tc.parse(f"sum({text}) where s = svdvals(X)", X="m n")
+    x = np.zeros((2, 3))
+    right = second * np.einsum("ik,jl->ijkl", np.eye(2), np.eye(3))
+    np.testing.assert_allclose(f.hessian("X")(X=x), right, atol=1e-12)

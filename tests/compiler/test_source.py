@@ -106,3 +106,18 @@ def test_a_size_of_zero_is_not_divided_by() -> None:
     f = tc.parse("sin(1/sum(ones(n)))*x", x="n")
     with pytest.raises(tc.InputError, match="size that is 0"):
         f(x=np.zeros(0))
+
+
+def test_results_share_no_memory() -> None:
+    outputs = [tc.parse(text, A="n n") for text in ("exp(A)", "exp(A)'", "A", "A'")]
+    values = np.ones((2, 2))
+    results = tc.compile(outputs)(A=values)
+    arrays = [*results, values]
+    for k, a in enumerate(arrays):
+        assert not any(np.shares_memory(a, b) for b in arrays[:k])
+
+
+def test_variables_of_one_name_are_declared_alike() -> None:
+    outputs = [tc.parse("tr(S)", S="n n sym"), tc.parse("sum(S)", S="n n")]
+    with pytest.raises(tc.InputError, match="S is declared in two ways"):
+        tc.compile(outputs)

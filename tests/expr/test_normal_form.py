@@ -205,3 +205,23 @@ def test_the_order_of_terms_does_not_depend_on_the_order_of_writing() -> None:
     a, b, c = tc.variables(a="n", b="n", c="n")
     assert a + b + c is c + (b + a)
     assert a * b * c is c * (a * b)
+
+
+def test_a_sum_over_a_length_that_is_a_number_counts_it() -> None:
+    x, c = tc.variables(x="4", c="")
+    assert str(tc.parse("sum(sum(x)*ones(4))", x="4")) == "4*sum(x)"
+    assert str(tc.parse("sum(x-c)", x="4", c="").simplify()) == "sum(x)-4*c"
+    assert tc.parse("sum(x-mean(x))", x="4")(x=np.arange(4.0)) == 0
+    assert contract([(c, "")], "", {"a": dim(4)}) is 4 * c
+    assert contract([(x, "i"), (c, "")], "i", {"a": dim(3), "b": dim(5)}) is 15 * c * x
+
+
+@pytest.mark.parametrize(
+    "formula", ["var(x)", "var(X*w)", "norm2(X*w-mean(X*w))^2", "sum((x-c)^2)"]
+)
+def test_derivatives_at_lengths_that_are_numbers(formula: str) -> None:
+    text = formula.replace("(x-c)^2", "(x-c).^2")
+    shapes = {"x": "4", "X": "4 n", "w": "n", "c": ""}
+    f = tc.parse(text, {k: v for k, v in shapes.items() if k in text})
+    for name in f.variables:
+        f.check(name, order=2)

@@ -56,7 +56,7 @@ class _Closed(torch.autograd.Function):
         moving = tuple(t is not None for t in tangents[1:])
         function = ctx.call.derivatives.pushed(moving, ctx.call.lengths)
         seeds = [t for t in tangents[1:] if t is not None]
-        found = function(*ctx.saved_tensors, *seeds)
+        found = _whole(function(*ctx.saved_tensors, *seeds))
         return found if len(found) > 1 else found[0]
 
 
@@ -67,12 +67,19 @@ class _Transformed(_Closed):
 
     @staticmethod
     def forward(call: _Call, *arrays: Tensor) -> Any:  # type: ignore[override]
-        return call.function(*arrays, *call.lengths)
+        return _whole(call.function(*arrays, *call.lengths))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         call, *arrays = inputs
         _keep(ctx, call, arrays)
+
+
+def _whole(result: Any) -> Any:
+    """Tensors that `torch.func` may write to, which one entry spread over an axis is not."""
+    if isinstance(result, tuple):
+        return tuple(t.contiguous() for t in result)
+    return result.contiguous()
 
 
 def _keep(ctx: Any, call: _Call, arrays: Sequence[Tensor]) -> None:

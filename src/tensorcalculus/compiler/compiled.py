@@ -24,6 +24,11 @@ class Compiled:
         backend: str = "numpy",
         differentiation: str = "closed",
     ) -> None:
+        if not isinstance(outputs, (Expr, Sequence)) or isinstance(outputs, str):
+            raise TypeError(
+                f"compile takes an expression or a list of them, not {type(outputs).__name__}; "
+                "read formulas with tc.parse and derive with f.gradient"
+            )
         self.outputs: tuple[Expr, ...] = (outputs,) if isinstance(outputs, Expr) else tuple(outputs)
         if not self.outputs:
             raise InputError("compile takes at least one expression; an empty list is given")

@@ -19,20 +19,23 @@ class Factorization:
         from scipy.linalg import get_lapack_funcs
 
         self.a = np.asarray(a)
+        self._inverse: Array | None = None
+        self.rcond = 1.0
+        if not self.a.size:  # which LAPACK takes for a mistake
+            self._lu, self._pivots = self.a, np.zeros(0, int)
+            return
         (getrf, self._getrs) = get_lapack_funcs(("getrf", "getrs"), (self.a,))
         self._lu, self._pivots, info = getrf(self.a)
-        self._inverse: Array | None = None
         if info > 0:
             raise InputError("a matrix to be inverted is singular")
-        if self.a.size:
-            norm = np.abs(self.a).sum(axis=0).max()
-            (gecon,) = get_lapack_funcs(("gecon",), (self._lu,))
-            self.rcond, _ = gecon(self._lu, norm)
-            if self.rcond < np.finfo(self._lu.dtype).eps / 8:
-                raise InputError(
-                    "a matrix to be inverted is singular to working precision "
-                    f"(reciprocal condition number {self.rcond:.1e})"
-                )
+        norm = np.abs(self.a).sum(axis=0).max()
+        (gecon,) = get_lapack_funcs(("gecon",), (self._lu,))
+        self.rcond, _ = gecon(self._lu, norm)
+        if self.rcond < np.finfo(self._lu.dtype).eps / 8:
+            raise InputError(
+                "a matrix to be inverted is singular to working precision "
+                f"(reciprocal condition number {self.rcond:.1e})"
+            )
 
     def solve(self, b: ArrayLike, transposed: bool = False) -> Array:
         """``inv(A) @ b``, or ``inv(A).T @ b``; ``b`` is a vector or a matrix."""
@@ -61,7 +64,10 @@ class Factorization:
     def inverse(self) -> Array:
         """The inverse as a matrix, where a formula needs its entries."""
         if self._inverse is None:
-            self._inverse = self.solve(np.eye(len(self.a)))
+            from scipy.linalg import get_lapack_funcs
+
+            (getri,) = get_lapack_funcs(("getri",), (self._lu,))
+            self._inverse = getri(self._lu, self._pivots)[0] if self.a.size else self._lu.copy()
         return self._inverse
 
 

@@ -15,6 +15,7 @@ from tensorcalculus.compiler.stable import stabilize
 from tensorcalculus.compiler.targets import TARGETS, Target
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.context import remembered
+from tensorcalculus.expr.dims import show_shape
 from tensorcalculus.expr.node import Expr, Operation, Variable, variables_of, walk
 from tensorcalculus.expr.operations.matrix_functions import write_out
 from tensorcalculus.simplify.engine import simplify, written_out
@@ -53,6 +54,7 @@ class Program:
             # Names stand in a comment of the source: none may end it.
             if not name.isidentifier():
                 raise InputError(f"{name!r} is not a name; the expression cannot be evaluated")
+        _check_declared_once(roots)
         # Checks evaluate the formula as it was written, to test the simplification as well.
         if simplified:
             self.roots = stabilize([written_out(simplify(root)) for root in roots])
@@ -180,7 +182,7 @@ class Program:
         except _EXPLAINED as error:
             raise _explained(error) from None
         results = result if len(self.roots) > 1 else (result,)
-        own = results if self.target.functional else tuple(_own(r, arrays) for r in results)
+        own = results if self.target.functional else _apart(results, arrays)
         fresh = all(a is b for a, b in zip(own, results, strict=True))
         if fresh and len(self._ready) < READY and (known or not self.free_symbols):
             # Straight-line code gives new arrays always or never.
@@ -250,6 +252,29 @@ def _explained(error: Exception) -> InputError:
 
 def _symbols(variable: Variable) -> list[str]:
     return [s for d in variable.shape for s in d.symbols()]
+
+
+def _check_declared_once(roots: Sequence[Expr]) -> None:
+    """InputError where two variables of one name differ in shape or properties."""
+    known: dict[str, Variable] = {}
+    for node in walk(*roots):
+        if isinstance(node, Variable) and known.setdefault(node.name, node) is not node:
+            told = [
+                " ".join([show_shape(v.shape), *sorted(v.properties)])
+                for v in (known[node.name], node)
+            ]
+            raise InputError(
+                f"{node.name} is declared in two ways, as {told[0]} and as {told[1]}; declare it "
+                "alike in all expressions that are run together"
+            )
+
+
+def _apart(results: Sequence[Any], arrays: list[np.ndarray]) -> tuple:
+    """Results that share memory with no argument and not with each other."""
+    own: list[Any] = []
+    for result in results:
+        own.append(_own(result, [*arrays, *(r for r in own if isinstance(r, np.ndarray))]))
+    return tuple(own)
 
 
 def _own(result: Any, arrays: list[np.ndarray]) -> Any:

@@ -137,7 +137,8 @@ class _Builder:
             if not again:
                 break
             self.open = factors
-        return scale(self.coefficient, self.finish(factors))
+        result = self.finish(factors)  # which finds lengths that multiply the coefficient
+        return scale(self.coefficient, result)
 
     def fold_repeated(self) -> None:
         """A network that occurs twice on the same labels is squared, not merged twice."""

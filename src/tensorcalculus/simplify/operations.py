@@ -269,3 +269,14 @@ def slice_inside(node: Operation) -> Expr | None:
     if c != 1:
         return scale(c, Operation(node.row, (base,), node.params))
     return None
+
+
+@rule(Operation, "eigenvalues multiply", "prod(eigvalsh(X)) = det(X)")
+def eigenvalue_product(node: Operation) -> Expr | None:
+    if node.row.name != "prod" or node.params != (0,) or node.ndim:
+        return None
+    d = node.args[0]
+    if not (isinstance(d, Operation) and d.row.name == "eigvalsh"):
+        return None
+    x = d.args[0]
+    return operation("det", x if symmetric(x) else (x + swap(x)) / 2)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tensorcalculus.expr.combination import add, scale, split_scale
+from tensorcalculus.expr.combination import add, is_zero, scale, split_scale
 from tensorcalculus.expr.contraction import contract, symmetric
 from tensorcalculus.expr.maps import apply, as_power, power
 from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, Variable
 from tensorcalculus.expr.operations import matrix_functions, operation
+from tensorcalculus.expr.rebuild import substitute
 from tensorcalculus.simplify.engine import rule
 from tensorcalculus.simplify.maps import exp_sum
 
@@ -193,7 +194,7 @@ def _svd(node: Contraction, a: int, x: Expr) -> Expr | None:
     if found is None:
         return None
     b, on_label, f = found
-    c, f = split_scale(f)
+    c, f = split_scale(_without_sign(f))
     t = matrix_functions.placeholder()
     first, second = (node.operands[k].row.name for k in (a, b))  # type: ignore[attr-defined]
     if first != second:
@@ -211,6 +212,19 @@ def _svd(node: Contraction, a: int, x: Expr) -> Expr | None:
             whole = operation("singular_left", base, params=(f,))
     legs = (node.legs[a][0], node.legs[b][0])
     return scale(c, _without(node, (a, b, *on_label), [(whole, legs)]))
+
+
+def _without_sign(f: Expr) -> Expr:
+    """``f`` of singular values without the factor that makes it 0 at 0, where it is so anyway."""
+    t = matrix_functions.placeholder()
+    plain = substitute(f, {apply("sign", t): Number(1)})
+    if plain is f:
+        return f
+    try:
+        at_zero = substitute(plain, {t: Number(0)})
+    except ZeroDivisionError:
+        return f
+    return plain if is_zero(at_zero) or at_zero is Number(0) else f
 
 
 def _function_between(
