@@ -216,6 +216,8 @@ class Planner:
             self._remember(tree.second, parts)
 
 
+_OPTIMAL = 14
+"""Operands up to which cotengra searches all orders; nodes seldom have more."""
 _EXACT = 5
 """Operands up to which the estimate of a time is that of the best order."""
 _EFFORT = 20_000
@@ -265,13 +267,28 @@ def _halves(subset: int) -> list[int]:
 def _searched(
     parts: Sequence[Part], out: Sequence[int], sizes: Mapping[int, int]
 ) -> tuple[int | Join, float]:
+    """The order that keeps intermediate arrays small, unless a full search finds a far better one.
+
+    The search counts operations only; between orders of like counts small arrays run faster.
+    """
+    tree, time = _by_cotengra(parts, out, sizes, "greedy")
+    if len(parts) <= _OPTIMAL:
+        searched, least = _by_cotengra(parts, out, sizes, "optimal")
+        if least < 0.5 * time:
+            return searched, least
+    return tree, time
+
+
+def _by_cotengra(
+    parts: Sequence[Part], out: Sequence[int], sizes: Mapping[int, int], search: str
+) -> tuple[int | Join, float]:
     import cotengra
 
     path = cotengra.array_contract_path(
         [p[1] for p in parts],
         tuple(out),
         size_dict={i: max(int(n), 1) for i, n in sizes.items()},
-        optimize="greedy",
+        optimize=search,
     )
     alive: list[int | Join] = list(range(len(parts)))
     total = 0.0
