@@ -143,3 +143,20 @@ def test_even_functions_have_second_derivatives_at_zero(text: str, second: float
     x = np.zeros((2, 3))
     right = second * np.einsum("ik,jl->ijkl", np.eye(2), np.eye(3))
     np.testing.assert_allclose(f.hessian("X")(X=x), right, atol=1e-12)
+
+
+@pytest.mark.parametrize("values", [(1, 1, 1), (1, 1, 2), (3, 2, 1)])
+@pytest.mark.parametrize(
+    "text", ["var(d)", "prod(d)", "sum(d.^2)^2*sum(d)", "sum(tanh(d))*sum(exp(d))", "norm2(d)"]
+)
+def test_functions_of_all_eigenvalues_at_equal_ones(text: str, values: tuple) -> None:
+    f = tc.parse(f"{text} where d = eigvalsh(S)", S="n n sym")
+    s = matrix((3, 3), (1, 1, 1))
+    s = s @ np.diag(values) @ s.T
+    ds = np.random.default_rng(7).standard_normal((3, 3))
+    ds, step, g = ds + ds.T, 1e-4, f.gradient("S")
+    right = (g(S=s + step * ds) - g(S=s - step * ds)) / (2 * step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", tc.GaugeWarning)
+        found = np.tensordot(f.hessian("S")(S=s), ds, 2)
+    np.testing.assert_allclose(found, right, rtol=0, atol=1e-6 * max(1, abs(right).max()))

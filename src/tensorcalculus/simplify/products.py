@@ -5,7 +5,15 @@ from __future__ import annotations
 from tensorcalculus.expr.combination import add, is_zero, scale, split_scale
 from tensorcalculus.expr.contraction import contract, symmetric
 from tensorcalculus.expr.maps import apply, as_power, power
-from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, Variable
+from tensorcalculus.expr.node import (
+    Combination,
+    Contraction,
+    Expr,
+    Map,
+    Number,
+    Operation,
+    Variable,
+)
 from tensorcalculus.expr.operations import matrix_functions, operation
 from tensorcalculus.expr.rebuild import substitute
 from tensorcalculus.simplify.engine import rule
@@ -177,7 +185,7 @@ def recompose(node: Contraction) -> Expr | None:
 def _spectral(node: Contraction, a: int, x: Expr) -> Expr | None:
     found = _function_between(node, a, ("eigh_V",), "eigvalsh", x)
     if found is None:
-        return None
+        return _spectral_terms(node, a, "eigvalsh", x)
     b, on_label, f = found
     if not on_label:
         return None
@@ -188,11 +196,41 @@ def _spectral(node: Contraction, a: int, x: Expr) -> Expr | None:
     return scale(c, _without(node, (a, b, *on_label), [(whole, legs)]))
 
 
+def _spectral_terms(node: Contraction, a: int, values: str, x: Expr) -> Expr | None:
+    """``V*diag(d-mean(d))*V'`` term by term: each is a scalar times a function of d."""
+    label = node.legs[a][1]
+    sums = [
+        (k, e)
+        for k, (e, legs) in enumerate(_pairs(node))
+        if legs == (label,) and isinstance(e, Combination)
+    ]
+    d = operation(values, x)
+    assert isinstance(d, Operation)
+    if len(sums) != 1:
+        return None
+    ((place, total),) = sums
+    for t in total.terms:
+        vectors = [(e, g) for e, g in _pairs(t) if g] if isinstance(t, Contraction) else [(t, (0,))]
+        if not all(g == (0,) for _, g in vectors):
+            return None
+        vector = contract([(e, "a") for e, _ in vectors], "a", {"a": d.shape[0]})
+        if matrix_functions.spectral_pattern(vector, d) is None:
+            return None
+    rest = [p for k, p in enumerate(_pairs(node)) if k != place]
+    sizes = _broadcast_sizes(node)
+    return add(
+        [
+            (c, contract([*rest, (t, (label,))], node.out, sizes))
+            for c, t in zip(total.coefficients, total.terms, strict=True)
+        ]
+    )
+
+
 def _svd(node: Contraction, a: int, x: Expr) -> Expr | None:
     """``U*diag(f(s))*V'``, ``U*diag(f(s))*U'`` and ``V*diag(f(s))*V'``."""
     found = _function_between(node, a, ("svd_U", "svd_V"), "svdvals", x)
     if found is None:
-        return None
+        return _spectral_terms(node, a, "svdvals", x)
     b, on_label, f = found
     c, f = split_scale(_without_sign(f))
     t = matrix_functions.placeholder()
