@@ -5,11 +5,20 @@ from __future__ import annotations
 from fractions import Fraction
 
 from tensorcalculus.expr.build import eye, matrix_power, total, trace
-from tensorcalculus.expr.combination import add, scale, split_scale
+from tensorcalculus.expr.combination import add, is_zero, scale, split_scale
 from tensorcalculus.expr.contraction import contract, is_permutation, symmetric
 from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.maps import apply, filling, is_filled, power
-from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, Size, Variable
+from tensorcalculus.expr.node import (
+    Combination,
+    Contraction,
+    Expr,
+    Map,
+    Number,
+    Operation,
+    Size,
+    Variable,
+)
 from tensorcalculus.expr.operations import operation
 from tensorcalculus.simplify.engine import rule
 from tensorcalculus.simplify.reshapes import kron_factors
@@ -280,3 +289,37 @@ def eigenvalue_product(node: Operation) -> Expr | None:
         return None
     x = d.args[0]
     return operation("det", x if symmetric(x) else (x + swap(x)) / 2)
+
+
+@rule(Operation, "shift", "softmax(x+c) = softmax(x), logsumexp(log_softmax(x)) = 0")
+def shift(node: Operation) -> Expr | None:
+    """What is constant along the last axis does not change a softmax."""
+    if node.row.name not in ("softmax", "logsumexp") or not isinstance(node.args[0], Combination):
+        return None
+    total = node.args[0]
+    terms = list(zip(total.coefficients, total.terms, strict=True))
+    constant = [(c, t) for c, t in terms if _constant_along_last(t)]
+    moving = [(c, t) for c, t in terms if not _constant_along_last(t)]
+    if not constant or not moving:
+        return None
+    inner = operation(node.row.name, add(moving))
+    if node.row.name == "softmax":
+        return inner
+    # A logsumexp shifted by anything but itself is left: log_softmax(x+c) would fall apart.
+    shifted = add([(1, inner), *((c, _without_last(t)) for c, t in constant)])
+    return shifted if is_zero(shifted) else None
+
+
+def _constant_along_last(e: Expr) -> bool:
+    if not isinstance(e, Contraction):
+        return False
+    carried = {i for legs in e.legs for i in legs}
+    return e.out[-1] not in carried and e.out.count(e.out[-1]) == 1
+
+
+def _without_last(e: Expr) -> Expr:
+    """One of the equal slices along the last axis."""
+    assert isinstance(e, Contraction)
+    out = e.out[:-1]
+    pairs = list(zip(e.operands, e.legs, strict=True))
+    return contract(pairs, out, {i: e.dims[i] for i in out})
