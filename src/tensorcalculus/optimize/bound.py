@@ -49,7 +49,8 @@ class Function:
         fixed: Mapping[str, Any],
         sizes: Mapping[str, int],
     ) -> None:
-        program = _program(tuple(roots))
+        self._program = program = _program(tuple(roots))
+        self._sizes = sizes
         self.count = len(program.roots)
         self._function: Callable = program._for(sizes)[1]
         position = {name: k for k, name in enumerate(names)}
@@ -60,6 +61,11 @@ class Function:
         self._changing = [
             (k, position[n]) for k, n in enumerate(program.variables) if n in position
         ]
+
+    @property
+    def flops(self) -> float:
+        """Operations of one call, estimated."""
+        return self._program.cost(self._sizes).flops
 
     def __call__(self, arrays: Sequence[Any]) -> Sequence[Any]:
         """Results, which may share memory with arguments."""

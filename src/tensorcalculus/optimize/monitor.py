@@ -15,11 +15,8 @@ from tensorcalculus.optimize.record import Iteration
 
 EPSILON = float(np.finfo(float).eps)
 
-LOOSE = 1e-5
-"""Relative gradient below which a point where no lower value is found counts as a minimum."""
-
 CREDIBLE = 1e-2
-"""Relative gradient above which no model of the function makes a point a minimum."""
+"""Relative gradient above which no model of the function tells what remains to be gained."""
 
 UNBOUNDED = -1e100
 
@@ -64,6 +61,7 @@ class Monitor:
 
     def step(self, x: Array, f: float, g: Array) -> None:
         """The next point."""
+        self.first_norm = self.first_norm or self.norm(x, g)
         change = x - self.x
         self.x = x
         self._note(x, f, g, float(np.sqrt(change @ change)))
@@ -89,7 +87,8 @@ class Monitor:
             raise Finished("the callback asked to stop", False)
         if converged:
             if norm == 0:
-                raise Finished("the gradient is zero", True)
+                where = "" if entry.iteration else " at the start"
+                raise Finished(f"the gradient is zero{where}", True)
             raise Finished(f"the gradient is below tol: {norm / scale:.1e} of its scale", True)
         if f < UNBOUNDED * (1 + abs(self.record[0].value)):
             raise Finished(f"the function is not bounded below: its value is {f:.1e}", False)
@@ -104,15 +103,17 @@ class Monitor:
 
     def exhausted(self, x: Array, f: float, g: Array) -> NoReturn:
         """Stop as the step to the minimum would change the value by rounding errors only."""
+        why = "what remains to be gained is below rounding errors"
         if self.norm(x, g) > CREDIBLE * self.scale(x, f):
-            self.stalled(x, f, g)
-        raise Finished("what remains to be gained is below rounding errors", True)
+            why = "no lower value is found along the search direction"
+        self._stop(why, x, f, g)
 
     def stalled(self, x: Array, f: float, g: Array) -> NoReturn:
         """Stop as no lower value is found."""
+        self._stop("no lower value is found along the search direction", x, f, g)
+
+    def _stop(self, why: str, x: Array, f: float, g: Array) -> NoReturn:
         relative = self.norm(x, g) / (self.scale(x, f) or 1.0)
         raise Finished(
-            f"no lower value is found along the search direction; the gradient is {relative:.1e} "
-            f"of its scale (tol={self.tol:g})",
-            relative <= max(self.tol, LOOSE),
+            f"{why}; the gradient is {relative:.1e} of its scale (tol={self.tol:g})", False
         )

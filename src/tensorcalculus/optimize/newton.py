@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 
 import numpy as np
 
-from tensorcalculus.optimize.descent import Direction, descend
+from tensorcalculus.optimize.descent import descend
 from tensorcalculus.optimize.monitor import EPSILON, Monitor
 from tensorcalculus.optimize.packing import Array
 from tensorcalculus.optimize.problem import Problem
 
 SAFE = 1e-8
 """Smallest squared ratio of pivots that a shifted factor may have."""
+
+CURVED = 1e-6
+"""Ratio to the largest eigenvalue from which a negative one is more than a rounding error, also
+where the gradient is as small as ``tol`` only."""
+
+MANY, SPREAD = 100, 100.0
+"""Hessian products after which :func:`newton_cg` asks for the diagonal, and ratio of its largest
+entry to its smallest from which it is a preconditioner.  Below, it may as well cost products."""
+
+LANCZOS = 12
+"""Products by which :func:`newton_cg` looks for negative curvature where it ends."""
 
 
 def newton(problem: Problem, monitor: Monitor, x: Array) -> None:
@@ -21,25 +33,42 @@ def newton(problem: Problem, monitor: Monitor, x: Array) -> None:
     Where it is not positive definite, a multiple of the identity is added (Alg. 3.3, with
     multiples relative to the Hessian).
     """
-    descend(problem, monitor, x, _by_cholesky(problem))
+    method = _Cholesky(problem)
+    descend(problem, monitor, x, method.direction, method.downward)
 
 
-def _by_cholesky(problem: Problem) -> Direction:
-    shift = 0.0
+class _Cholesky:
+    """Directions by a factorised Hessian."""
 
-    def direction(x: Array, g: Array, free: Array | None) -> tuple[Array, bool]:
-        nonlocal shift
-        H = problem.hessian(x)
-        if free is not None:
-            H = H[np.ix_(free, free)]
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.shift = 0.0
+        self.convex = False
+        """Whether the last Hessian was positive definite as it is."""
+
+    def direction(self, x: Array, g: Array, free: Array | None) -> tuple[Array, bool]:
+        H = self.hessian(x, free)
         inner = g if free is None else g[free]
         if not np.isfinite(H).all() or not len(inner):
-            step = -inner
+            step, self.convex = -inner, False
         else:
-            step, shift = solve_shifted(H, -inner, shift)
+            step, self.shift = solve_shifted(H, -inner, self.shift)
+            self.convex = self.shift == 0
         return spread(step, free), False
 
-    return direction
+    def downward(self, x: Array, free: Array | None) -> Array | None:
+        # One step before a minimum the Hessian is positive definite already: nothing to look for.
+        H = None if self.convex else self.hessian(x, free)
+        if H is None or not len(H) or not np.isfinite(H).all():
+            return None
+        values, vectors = np.linalg.eigh(H)
+        if values[0] >= -CURVED * float(np.abs(values).max()):
+            return None
+        return spread(vectors[:, 0], free)
+
+    def hessian(self, x: Array, free: Array | None) -> Array:
+        H = self.problem.hessian(x)
+        return H if free is None else H[np.ix_(free, free)]
 
 
 def solve_shifted(H: Array, b: Array, last: float) -> tuple[Array, float]:
@@ -68,36 +97,94 @@ def newton_cg(problem: Problem, monitor: Monitor, x: Array) -> None:
 
     The products are a formula of the direction, so no Hessian is made.
     """
-    descend(problem, monitor, x, _by_conjugate_gradients(problem))
+
+    def downward(x: Array, free: Array | None) -> Array | None:
+        product = problem.product(x)
+        return curving_down(
+            product if free is None else lambda v: np.where(free, product(v), 0.0),
+            np.ones(len(x)) if free is None else free.astype(float),
+        )
+
+    descend(problem, monitor, x, _ConjugateGradients(problem).direction, downward)
 
 
-def _by_conjugate_gradients(problem: Problem) -> Direction:
-    first = 0.0
+def curving_down(times: Callable[[Array], Array], mask: Array) -> Array | None:
+    """A direction of negative curvature of a symmetric matrix by some steps of Lanczos from a
+    random vector; None where these show none.
+    """
+    q = np.random.default_rng(0).standard_normal(len(mask)) * mask
+    most = min(int(mask.sum()), LANCZOS)
+    basis, images = np.empty((2, most, len(mask)))
+    count = 0
+    while count < most and (norm := float(np.linalg.norm(q))) > 0:
+        basis[count] = q / norm
+        images[count] = q = times(basis[count])
+        if not np.isfinite(q).all():
+            return None
+        count += 1
+        known, size = basis[:count], float(np.linalg.norm(q))
+        for _ in range(2):  # once more, as the first time rounds
+            q = q - (known @ q) @ known
+        if float(np.linalg.norm(q)) <= 1e-10 * size:
+            break
+    if count == 0:
+        return None
+    T = basis[:count] @ images[:count].T
+    values, vectors = np.linalg.eigh((T + T.T) / 2)
+    if values[0] >= -CURVED * float(np.abs(values).max()):
+        return None
+    return vectors[:, 0] @ basis[:count]
 
-    def direction(x: Array, g: Array, free: Array | None) -> tuple[Array, bool]:
-        nonlocal first
+
+class _ConjugateGradients:
+    """Directions by conjugate gradients on Hessian products.
+
+    Once a run has made many products, variables of different scales may be why: if the diagonal of
+    the Hessian is cheap, positive and says so, it preconditions from then on.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.first = 0.0
+        self.made = 0
+        self.scaled: bool | None = None
+        """Whether the diagonal is used where it can be; None before this is asked."""
+
+    def direction(self, x: Array, g: Array, free: Array | None) -> tuple[Array, bool]:
         inner = g if free is None else np.where(free, g, 0.0)
         norm = float(np.linalg.norm(inner))
-        first = first or norm
-        product = problem.product(x)
+        self.first = self.first or norm
+        product = self.problem.product(x)
 
         def times(v: Array) -> Array:
+            self.made += 1
             return product(v) if free is None else np.where(free, product(v), 0.0)
 
-        return conjugate_gradients(times, -inner, min(0.5, sqrt(norm / first)) if first else 0.5)
+        accuracy = min(0.5, sqrt(norm / self.first)) if self.first else 0.5
+        return conjugate_gradients(times, -inner, accuracy, self.diagonal(x))
 
-    return direction
+    def diagonal(self, x: Array) -> Array | None:
+        if self.scaled is None and self.made >= MANY:
+            self.scaled = self.problem.compile_diagonal()
+        if not self.scaled:
+            return None
+        d = self.problem.diagonal(x)
+        return d if d.min() > 0 and SPREAD * d.min() < d.max() < np.inf else None
 
 
-def conjugate_gradients(times, b: Array, accuracy: float) -> tuple[Array, bool]:
+def conjugate_gradients(
+    times: Callable[[Array], Array], b: Array, accuracy: float, diagonal: Array | None = None
+) -> tuple[Array, bool]:
     """Approximately ``inv(A)*b``, and whether the first direction has negative curvature.
 
     Stops where the residual is ``accuracy`` of what it was or a direction of negative curvature
-    appears.
+    appears.  With the diagonal of ``A`` the method of Jacobi preconditions (Nocedal and Wright,
+    Alg. 5.3), and the residual is measured by its inverse.
     """
     z = np.zeros_like(b)
-    r, d = b.copy(), b.copy()
-    rr = float(r @ r)
+    r = b.copy()
+    d = first = r if diagonal is None else r / diagonal
+    rr = float(r @ d)
     target = accuracy**2 * rr
     for j in range(min(2 * len(b) + 10, 1000)):
         if rr <= target or rr == 0:
@@ -105,14 +192,15 @@ def conjugate_gradients(times, b: Array, accuracy: float) -> tuple[Array, bool]:
         Ad = times(d)
         curvature = float(d @ Ad)
         if not np.isfinite(curvature):
-            return (b, True) if j == 0 else (z, False)
+            return (first, True) if j == 0 else (z, False)
         if curvature <= EPSILON * float(np.linalg.norm(d) * np.linalg.norm(Ad)):
-            return (b, True) if j == 0 else (z, False)
+            return (first, True) if j == 0 else (z, False)
         alpha = rr / curvature
         z = z + alpha * d
         r = r - alpha * Ad
-        old, rr = rr, float(r @ r)
-        d = r + (rr / old) * d
+        y = r if diagonal is None else r / diagonal
+        old, rr = rr, float(r @ y)
+        d = y + (rr / old) * d
     return z, False
 
 

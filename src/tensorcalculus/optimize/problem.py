@@ -9,13 +9,19 @@ from typing import Any
 import numpy as np
 
 from tensorcalculus.calculus.derivative import gradient, jacobian, jvp, project
-from tensorcalculus.expr.node import Expr, Variable, variables_of
+from tensorcalculus.errors import TensorCalculusError
+from tensorcalculus.expr.combination import add, zeros
+from tensorcalculus.expr.contraction import contract
+from tensorcalculus.expr.node import Combination, Expr, Variable, variables_of
 from tensorcalculus.optimize.bound import Function, hoisted, prepare
 from tensorcalculus.optimize.packing import Array, Packing
 from tensorcalculus.simplify.engine import simplify
 
 PRODUCTS = 10
 """Hessian products expected at one point, by which their invariant parts are weighed."""
+
+CHEAP = 10
+"""Evaluations of value and gradient that one of the Hessian's diagonal may cost."""
 
 _FAILURES = (ValueError, np.linalg.LinAlgError, ArithmeticError)
 """What evaluation raises where the function has no value; InputError is a ValueError."""
@@ -72,6 +78,7 @@ class Problem:
         self._value_gradient = Function(roots, self.names, known, self.sizes)
         self._hessian: tuple[Function, list[tuple[int, int]]] | None = None
         self._products: Products | None = None
+        self._diagonal: Function | None = None
 
     # -- derivatives -----------------------------------------------------------------------------
 
@@ -129,6 +136,31 @@ class Problem:
             self._products = Products(self, lambda d: along(self.f, tuple(d.items())))
         return self._products.at(x)
 
+    def compile_diagonal(self) -> bool:
+        """Whether the diagonal of the Hessian is known as a formula that is cheap to evaluate."""
+        if not all(layout.plain for layout in self.packing.layouts):
+            return False
+        try:
+            diagonals = [
+                _diagonal(second(g, v)) for g, v in zip(self.gradients, self.variables, strict=True)
+            ]
+        except TensorCalculusError:
+            return False
+        roots, known = prepare(diagonals, self.names, self.data, self.sizes)
+        found = Function(roots, self.names, known, self.sizes)
+        if found.flops > CHEAP * self._value_gradient.flops:
+            return False
+        self._diagonal = found
+        return True
+
+    def diagonal(self, x: Array) -> Array:
+        """The diagonal of the Hessian, once it is compiled; NaN where it fails."""
+        assert self._diagonal is not None
+        try:
+            return self.packing.pack(self._diagonal(self.packing.unpack(x)))
+        except _FAILURES:
+            return np.full(self.packing.size, np.nan)
+
     # -- bounds ----------------------------------------------------------------------------------
 
     def clipped(self, x: Array) -> Array:
@@ -154,6 +186,16 @@ class Problem:
         near = min(1e-6, float(np.abs(self.projected_gradient(x, g)).max(initial=0.0)))
         held = ((x <= self.lower + near) & (g > 0)) | ((x >= self.upper - near) & (g < 0))
         return ~held if held.any() else None
+
+
+def _diagonal(H: Expr) -> Expr:
+    """The diagonal of a matrix between two tensors of one shape, term by term: of a product it is
+    a smaller product, and the matrix is never made.
+    """
+    axes = tuple(range(H.ndim // 2))
+    terms = zip(H.coefficients, H.terms, strict=True) if isinstance(H, Combination) else [(1, H)]
+    parts = [(c, contract([(t, axes * 2)], axes)) for c, t in terms]
+    return simplify(add(parts)) if parts else zeros(H.shape[: len(axes)])
 
 
 class Products:

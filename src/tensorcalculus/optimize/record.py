@@ -35,6 +35,7 @@ class Minimum:
     evaluations: int
     """Evaluations of value and gradient."""
     converged: bool
+    """Whether the gradient, projected on the bounds, is below ``tol``, and nothing else."""
     message: str
     """Why it stopped, in words."""
     method: str

@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from tensorcalculus.compiler.sizes import as_array, solve_sizes
+from tensorcalculus.compiler.sizes import as_array, size_given, solve_sizes
 from tensorcalculus.errors import InputError, ShapeError, UnknownNameError, nearest
 from tensorcalculus.expr.context import remembered
 from tensorcalculus.expr.dims import show_shape
@@ -90,7 +90,7 @@ def read_arrays(
             f"{both[0]} is in over= and in data=: give start={{{both[0]!r}: ...}} to begin there, "
             "or leave it out of over= to keep it fixed"
         )
-    sizes = {s: _size(s, data.pop(s)) for s in list(data) if s in symbols and s not in known}
+    sizes = {s: size_given(s, data.pop(s)) for s in list(data) if s in symbols and s not in known}
     for name in data:
         if name not in known and name not in remembered(f):
             fixed = [n for n in known if n not in over]
@@ -105,10 +105,8 @@ def read_arrays(
     arrays = {n: _real(n, data[n], known[n]) for n in known if n in data}
     begun = {n: _real(n, start[n], over[n]) for n in over if n in start}
     given = {**arrays, **begun}
-    told = solve_sizes({n: known[n] for n in given}, {n: a.shape for n, a in given.items()})
-    for s, n in told.items():
-        if sizes.setdefault(s, n) != n:
-            raise InputError(f"data= gives the size {s} = {sizes[s]}, but the arrays have {n}")
+    shapes = {n: a.shape for n, a in given.items()}
+    sizes = solve_sizes({n: known[n] for n in given}, shapes, sizes)
     for v in variables:
         unknown = [s for d in v.shape for s in d.symbols() if s not in sizes]
         if unknown:
@@ -121,12 +119,6 @@ def read_arrays(
         if s not in sizes:
             raise InputError(f"the size {s} does not follow from the data: give it in data=")
     return arrays, begun, sizes
-
-
-def _size(symbol: str, value: Any) -> int:
-    if not hasattr(value, "__index__") or value < 0:
-        raise InputError(f"the size {symbol} is a non-negative integer, not {value!r}")
-    return value.__index__()
 
 
 def _real(name: str, value: Any, variable: Variable) -> Array:
