@@ -160,7 +160,7 @@ class Face:
         StructuredOperator
             With ``@``, ``T``, ``solve``, ``diagonal``, ``trace``, ``todense`` and ``structure``.
             Vectors are flat (row-major) or have the shape of the column axes; the result has the
-            matching form.
+            matching form.  ``(N, q)`` is a block of vectors; see there for shapes that are both.
 
         Raises
         ------

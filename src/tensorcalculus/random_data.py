@@ -10,10 +10,10 @@ from zlib import crc32
 import numpy as np
 
 from tensorcalculus.compiler.program import Program
-from tensorcalculus.compiler.sizes import solve_sizes
+from tensorcalculus.compiler.sizes import size_given, solve_sizes
 from tensorcalculus.errors import InputError
-from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.node import Expr, Map, Number, Operation, Variable, variables_of, walk
+from tensorcalculus.expr.operations.structural import room
 
 SIZES = (3, 2, 4, 5)
 _MANY = 20_000
@@ -25,9 +25,9 @@ def draw_sizes(
 ) -> list[dict[str, int]]:
     """Small sizes for all symbols of ``f``, two sets of them where the smaller of two matters."""
     variables = variables_of(f)
-    known = dict(sizes)
     given = {n: v for n, v in variables.items() if n in values}
-    known |= solve_sizes(given, {n: np.shape(values[n]) for n in given})
+    shapes = {n: np.shape(values[n]) for n in given}
+    known = solve_sizes(given, shapes, {s: size_given(s, n) for s, n in sizes.items()})
     symbols = [s for s in Program([f], simplified=False).symbols if s not in known]
     nodes = list(walk(f))
     rng = np.random.default_rng(seed)
@@ -58,12 +58,8 @@ def _fits(nodes: list[Expr], sizes: Mapping[str, int], attempt: int) -> bool:
             (items,) = node.params
             axes = node.args[0].shape[len(node.args[0].shape) - len(items) :]
             for item, d in zip(items, axes, strict=True):
-                ends = [item] if isinstance(item, int) else list(item[:2])
-                for end in ends:
-                    end = end.evaluate(sizes) if isinstance(end, Dim) else end or 0
-                    n = d.evaluate(sizes)
-                    if end > n or -end > n or (isinstance(item, int) and end == n):
-                        return False
+                if any(left.evaluate(sizes) < 0 for left in room(d, item)):
+                    return False
     return True
 
 

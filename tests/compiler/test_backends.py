@@ -27,11 +27,11 @@ Job = tuple[str, list[Expr], dict[str, Any]]
 RNG = np.random.default_rng(5)
 
 
-def evaluate_all(backend: Backend, jobs: Sequence[Job]) -> list[tuple]:
+def evaluate_all(backend: Backend, jobs: Sequence[Job], dtype: Any = np.float64) -> list[tuple]:
     """The outputs of all jobs; JAX compiles them together, which is quicker."""
     runs = [tc.compile(outputs, backend=backend.name) for _, outputs, _ in jobs]
     values = [
-        {n: v if isinstance(v, int) else backend.array(v) for n, v in given.items()}
+        {n: v if isinstance(v, int) else backend.array(v, dtype) for n, v in given.items()}
         for _, _, given in jobs
     ]
     if isinstance(backend, Torch):
@@ -45,16 +45,19 @@ def evaluate_all(backend: Backend, jobs: Sequence[Job]) -> list[tuple]:
     return backend.jit(together)(arrays)
 
 
-def faults(backend: Backend, jobs: Sequence[Job], tolerance: float = 1e-12) -> list[str]:
-    """Where a backend differs from NumPy."""
+def faults(
+    backend: Backend, jobs: Sequence[Job], tolerance: float = 1e-12, dtype: Any = np.float64
+) -> list[str]:
+    """Where a backend differs from NumPy in double precision, or gives results of another type."""
     wrong = []
-    for (label, outputs, values), found in zip(jobs, evaluate_all(backend, jobs), strict=True):
+    every = evaluate_all(backend, jobs, dtype)
+    for (label, outputs, values), found in zip(jobs, every, strict=True):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", tc.GaugeWarning)
             expected = tc.compile(outputs)(**values)
         for k, (a, e) in enumerate(zip(found, expected, strict=True)):
             a = np.asarray(a)
-            if a.dtype != np.float64:
+            if a.dtype != dtype:
                 wrong.append(f"{label}, output {k}: type {a.dtype}")
             if re.match("svd_|eigenvectors|eigvec", label):
                 a, e = abs(a), abs(e)  # signs are not determined
@@ -130,6 +133,28 @@ def test_derivatives_of_every_row(backend: Backend, part: int) -> None:
     assert not faults(backend, jobs[part::6], 1e-11)
 
 
+def constants() -> Job:
+    """A formula full of numbers, sizes and patterns, and its derivatives."""
+    f = tc.parse(
+        "pi*sum(x)+log(2)*mean(x)*mean(y)+sqrt(n)*sum(eye(n)*x)+exp(2)*x'*y+lgamma(n)*norm2(x)"
+        "+mean(log(1+exp(x)))/3+sum(erf(x)+xlogy(y,2))+sqrt(2)*sum(ones(n)*y')",
+        x="n", y="n",
+    )  # fmt: skip
+    values = {"x": np.array([0.3, 0.5, -0.2]), "y": np.array([1.0, 2.0, 3.0])}
+    return "constants", [f, f.gradient("x"), f.hessian("x")], values
+
+
+def test_constants_are_as_precise_as_the_arguments(backend: Backend) -> None:
+    # PyTorch's own default is single precision.
+    assert not faults(backend, [constants()])
+
+
+def test_single_precision_stays_single(backend: Backend) -> None:
+    whole = isinstance(backend, Torch)  # JAX takes long to compile the rest
+    jobs = [constants(), *scalar_jobs(whole), *(operation_jobs(True) if whole else [])]
+    assert not faults(backend, jobs, 1e-4, np.float32)
+
+
 def test_random_expressions(backend: Backend) -> None:
     jobs: list[Job] = []
 
@@ -185,6 +210,7 @@ def test_every_name_in_source_exists(backend: Backend) -> None:
     called |= {(target.module, n) for n in re.findall(r'call\("(\w+)"', text)}
     called |= {("kernels", n) for n in ("lower", "shift", "power", "guarded_power")}
     called -= {("factors", "append")}  # a list of the emitter
+    called -= {("kernels", "spread_product")}  # for loops, which only NumPy has
     if backend.name != "torch":
         called -= {("kernels", "common"), ("kernels", "inv")}
     called = {(m, n) for m, n in called if m in names}

@@ -10,11 +10,15 @@ from tensorcalculus.calculus.sweep import reverse
 from tensorcalculus.compiler.contraction_source import factorized
 from tensorcalculus.compiler.pairwise import Piece
 from tensorcalculus.expr.dims import Dim
-from tensorcalculus.expr.node import Expr, Operation, Scalar, Variable, walk
+from tensorcalculus.expr.node import Expr, Operation, Scalar, Shape, Variable, walk
 from tensorcalculus.expr.operations.matrix_functions import placeholder
+from tensorcalculus.expr.operations.structural import Item, is_literal, room, spell_items
 
 if TYPE_CHECKING:
     from tensorcalculus.compiler.source import Emitter
+
+_SHOWN = 60
+"""Longest text of an indexing that a message shows."""
 
 
 def operation(w: Emitter, node: Operation) -> str:
@@ -70,6 +74,7 @@ def _reshape(w: Emitter, node: Operation) -> str:
 
 def _slice(w: Emitter, node: Operation) -> str:
     text, items = w.emit(node.args[0]).wrapped(3), node.params[0]
+    _check_room(w, node, node.args[0].shape, items)
     backwards = any(isinstance(i, tuple) and i[2] < 0 for i in items)
     if w.target.functional and backwards:
         return f"kernels.select({text}, np.s_[{_items(w, items)}{',' if len(items) == 1 else ''}])"
@@ -78,12 +83,47 @@ def _slice(w: Emitter, node: Operation) -> str:
 
 def _embed(w: Emitter, node: Operation) -> str:
     value, items = w.emit(node.args[0]).text, node.params[0]
+    _check_room(w, node, node.shape, items)
     if w.target.functional:
         index = f"np.s_[{_items(w, items)}{',' if len(items) == 1 else ''}]"
         return f"kernels.embed({value}, {w.shape(node.shape)}, {index})"
     target = w.fresh(w.target.zeros(w.shape(node.shape)), w.entries_of(node))
     w.lines.append(f"{target}[..., {_items(w, items)}] = {value}")
     return target
+
+
+def _check_room(w: Emitter, node: Operation, shape: Shape, items: tuple[Item, ...]) -> None:
+    """Lines that refuse an axis too short for the numbers in an index.
+
+    Frameworks would not: slices are cut, and JAX takes the last entry.  One source serves all sizes
+    up to a power of two; where the smallest of them is long enough, nothing is written, so a call
+    compares a length only if the index lies near the end of the axis or beyond it.
+    """
+    least = {s: 1 << n.bit_length() - 1 if n else 0 for s, n in w.sizes.items()}
+    for d, item in zip(shape[len(shape) - len(items) :], items, strict=True):
+        short = [
+            left
+            for left in (room(d, item) if is_literal(item) else ())
+            if left.evaluate(least) < 0 or any(c < 0 for atoms, c in left.terms if atoms)
+        ]
+        # The ends of an item are numbers or lie numbers away from the end of the axis.
+        low = max((n for left in short if (n := (d - left).value) is not None), default=None)
+        high = min((n for left in short if (n := (d + left).value) is not None), default=None)
+        for sign, bound, words in (("<", low, "at least"), (">", high, "at most")):
+            test = f"if {w.dim(d)} {sign} {bound}:"
+            if bound is not None and test not in w.lines:
+                told = _shown(node).replace("{", "{{").replace("}", "}}")
+                told += f" is outside of an axis of length {{{w.dim(d)}}}; expected {words} {bound}"
+                w.lines += [test, f"    raise ValueError(f{told!r})"]
+
+
+def _shown(node: Operation) -> str:
+    """An indexing for people; a name of theirs stands in the source as a text only."""
+    base, items = node.args[0], node.params[0]
+    if node.row.name == "slice" and isinstance(base, Variable):
+        return f"{base.name}[{spell_items(items)}]"
+    text = str(node)
+    return text if len(text) <= _SHOWN else f"[{spell_items(items)}]"
 
 
 def _items(w: Emitter, items: tuple) -> str:
@@ -102,8 +142,10 @@ def _items(w: Emitter, items: tuple) -> str:
 def _pattern(w: Emitter, node: Operation) -> str:
     """A fixed index tensor, of the type and on the device of the arguments."""
     params = ", ".join(parameter(w, p) for p in node.params)
-    like = f", {w.arrays[0]}" if w.target.functional and w.arrays else ""
-    return f"kernels.{node.row.name}({params}{like})"
+    if w.target.functional:
+        like = f", {w.arrays[0]}" if w.arrays else ""
+        return f"kernels.{node.row.name}({params}{like})"
+    return f"kernels.{node.row.name}({params}).astype(dtype, copy=False)"
 
 
 def _spectral(w: Emitter, node: Operation) -> str:

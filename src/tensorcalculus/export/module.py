@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tensorcalculus.compiler.compiled import Compiled
 from tensorcalculus.compiler.program import TYPICAL_SIZE, Program
+from tensorcalculus.compiler.sizes import size_given
 from tensorcalculus.compiler.source import Emitter
 from tensorcalculus.compiler.targets import TARGETS
 from tensorcalculus.errors import InputError, nearest
@@ -19,7 +20,7 @@ from tensorcalculus.export import example, helpers
 from tensorcalculus.export.closure import Kernels, collect
 from tensorcalculus.export.interface import HELPERS, Interface, fresh
 from tensorcalculus.export.layout import broken, call, docstring, filled, folded
-from tensorcalculus.expr.node import Expr
+from tensorcalculus.expr.node import Expr, walk
 from tensorcalculus.expr.words import properties, with_shape
 
 _OTHERS = ("_draw", "_example", "_EXPECTED", "_self_test")
@@ -90,7 +91,19 @@ class _Module:
                     f"{symbol!r} is no size of these expressions (their sizes: {have})"
                     + nearest(str(symbol), self.program.symbols)
                 )
-        return {**dict.fromkeys(self.program.symbols, TYPICAL_SIZE), **sizes}
+        given = {symbol: size_given(symbol, size) for symbol, size in sizes.items()}
+        every = {**dict.fromkeys(self.program.symbols, TYPICAL_SIZE), **given}
+        for d in dict.fromkeys(d for node in walk(*self.program.roots) for d in node.shape):
+            told = [s for s in d.symbols() if s in given]
+            if told and (length := d.evaluate(every)) < 0:
+                words = [
+                    f"{s} = {every[s]}{'' if s in given else ' (default)'}" for s in d.symbols()
+                ]
+                raise InputError(
+                    f"with the sizes {' and '.join(words)} the axis {d} has the length {length}; "
+                    "a length of 0 or more is expected: give sizes that fit together"
+                )
+        return every
 
     def text(self) -> str:
         """The whole module."""

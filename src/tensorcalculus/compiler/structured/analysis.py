@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensorcalculus.compiler.program import Program
-from tensorcalculus.compiler.sizes import bind_arrays, solve_sizes
+from tensorcalculus.compiler.sizes import bind_arrays, size_given, solve_sizes
 from tensorcalculus.compiler.structured.networks import laid_out, networks, unstructured
 from tensorcalculus.compiler.structured.terms import Form, Term
 from tensorcalculus.errors import InputError
@@ -153,16 +153,9 @@ class Binding:
                 return tuple([values[name].shape[axis] for name, axis in self._sources])
             except (AttributeError, IndexError):
                 pass
-        given = {n: values[n] for n in self.variables}
-        _, sizes = bind_arrays(self.variables, given)
-        for symbol in self._counts:
-            value = values[symbol]
-            if not hasattr(value, "__index__") or value < 0:
-                raise InputError(f"the size {symbol} is a non-negative integer, not {value!r}")
-            if sizes.setdefault(symbol, value.__index__()) != value:
-                raise InputError(
-                    f"the size {symbol} is given as {value}; the arrays say {sizes[symbol]}"
-                )
+        arrays = {n: values[n] for n in self.variables}
+        counts = {symbol: size_given(symbol, values[symbol]) for symbol in self._counts}
+        _, sizes = bind_arrays(self.variables, arrays, given=counts)
         for symbol in self.structure.symbols:
             if symbol not in sizes:
                 context = self.structure.context

@@ -30,10 +30,16 @@ class StructuredOperator(LinearOperator):
 
     - a flat vector ``(N,)`` or column ``(N, 1)``: the result is ``(M,)`` or ``(M, 1)``;
     - a tensor of shape ``col_shape``: the result is one of shape ``row_shape``;
-    - several vectors ``(N, q)``: the result is ``(M, q)``.
+    - several vectors ``(N, q)``, one a column: the result is ``(M, q)``.
 
-    Where ``col_shape`` has one axis a vector is a flat one.  It is a
-    :class:`scipy.sparse.linalg.LinearOperator`, so all of SciPy's iterative methods take it.
+    A matrix of shape ``col_shape`` is one tensor, never a block of vectors; ``matmat`` takes only
+    blocks.  Where ``col_shape`` has one axis, a vector is a flat one, and so is the result.  Where
+    ``col_shape`` is ``(N, 1)``, a tensor looks like a column: both give the same array if
+    ``row_shape`` is ``(M, 1)``; else ``@`` and ``matvec`` raise InputError.  A stack of tensors is
+    not taken: make a block of it, ``stack.reshape(q, -1).T``.
+
+    It is a :class:`scipy.sparse.linalg.LinearOperator`, so all of SciPy's iterative methods take
+    it.
 
     Attributes
     ----------
@@ -81,6 +87,7 @@ class StructuredOperator(LinearOperator):
         """The matrix times a vector, flat or of shape ``col_shape``."""
         x = np.asarray(x)
         columns = self.shape[1]
+        _refuse_ambiguous(x.shape, self.col_shape, self.row_shape, prod(self.row_shape))
         if x.shape == self.col_shape and (x.ndim > 1 or x.shape != (columns,)):
             return self._apply(x, False)
         if x.shape == (columns,):
@@ -90,6 +97,7 @@ class StructuredOperator(LinearOperator):
         raise InputError(
             f"a vector of shape {x.shape} does not fit {self!r}: expected ({columns},)"
             + (f" or {self.col_shape}" if len(self.col_shape) != 1 else "")
+            + f", or columns ({columns}, q)"
         )
 
     def matmat(self, X: ArrayLike) -> Array:
@@ -189,7 +197,9 @@ class StructuredOperator(LinearOperator):
         """``x`` with ``H x = b``, by the structure where it has a closed form.
 
         ``b`` is a vector ``(M,)``, a tensor of shape ``row_shape``, or several columns ``(M, q)``;
-        ``x`` has the matching form.  The factorisation is kept for the next call.
+        ``x`` has the matching form: ``(N,)``, ``col_shape`` or ``(N, q)``.  Where ``row_shape`` has
+        one axis, a vector is a flat one, and so is ``x``.  The factorisation is kept for the next
+        call.
 
         - One Kronecker product: a solve with each factor, Cholesky where it is symmetric positive
           definite, else LU; ``(A kron B)^-1 = A^-1 kron B^-1`` (Golub and Van Loan, section
@@ -208,9 +218,9 @@ class StructuredOperator(LinearOperator):
         Raises
         ------
         InputError
-            For a singular matrix, and where none of these applies or conjugate gradients do not
-            converge: then one of SciPy's iterative methods may, as in
-            ``scipy.sparse.linalg.minres(H, b)``.
+            For a singular matrix, for a ``b`` that is a tensor as well as a column, with another
+            ``x`` for each, and where none of these applies or conjugate gradients do not converge:
+            then one of SciPy's iterative methods may, as in ``scipy.sparse.linalg.minres(H, b)``.
 
         Examples
         --------
@@ -227,7 +237,8 @@ class StructuredOperator(LinearOperator):
         self._square("solve")
         b = np.asarray(b)
         size = self.shape[0]
-        tensor = b.shape == self.row_shape
+        _refuse_ambiguous(b.shape, self.row_shape, self.col_shape, size)
+        tensor = b.shape == self.row_shape and b.shape != (size,)
         if not tensor and (b.ndim not in (1, 2) or b.shape[0] != size):
             raise InputError(
                 f"a right-hand side of shape {b.shape} does not fit {self!r}: expected ({size},), "
@@ -251,3 +262,17 @@ class StructuredOperator(LinearOperator):
     def __repr__(self) -> str:
         rows, columns = cast("tuple[int, int]", self.shape)
         return f"{self.structure} ({rows} x {columns})"
+
+
+def _refuse_ambiguous(given: Shape, tensor: Shape, result: Shape, length: int) -> None:
+    """InputError for a matrix that is one tensor as well as a block of vectors, where these two
+    give results of different shapes, ``result`` or ``(length, q)``.
+    """
+    if given == tensor and len(given) == 2 and given[0] == prod(tensor):
+        as_block = (length, given[1])
+        if result != as_block:
+            raise InputError(
+                f"an array of shape {given} is one tensor or a block of {given[1]} vectors here, "
+                f"and the result would have the shape {result} or {as_block}; give a flat vector, "
+                f"of shape ({given[0]},)"
+            )

@@ -89,12 +89,36 @@ def _sizes(shape: Shape, items: tuple[Item, ...]) -> Shape:
             last = d if stop is None else stop
             if last.value is not None and last.value < 0:
                 last = d + last
-            result.append(last - first)
+            length = last - first
+            result.append(dim(0) if (length.value or 0) < 0 else length)
         else:
             raise ShapeError(
                 f"a slice with step {step} needs an axis of known length: declare it as a number"
             )
     return tuple(result)
+
+
+def room(d: Dim, item: Item) -> list[Dim]:
+    """What an axis of length ``d`` leaves at the ends of an item: negative where it does not fit.
+
+    A slice of an axis of known length is cut to fit, as in Python.
+    """
+    if isinstance(item, int):
+        return [d - item - 1 if item >= 0 else d + item]
+    start, stop, step = item
+    if step != 1 or (d.value is not None and is_literal(item)):
+        return []
+    first = start if isinstance(start, Dim) else dim(start) if start >= 0 else d + start
+    last = d if stop is None else d + stop if (stop.value or 0) < 0 else stop
+    whole = last - first
+    return [d - last, first, d - first, *([whole] if whole.value is None else [])]
+
+
+def is_literal(item: Item) -> bool:
+    """Whether an item holds numbers only, no symbols."""
+    return isinstance(item, int) or not (
+        isinstance(item[0], Dim) or (item[1] is not None and item[1].value is None)
+    )
 
 
 def _slice_shape(args: tuple[Expr, ...], params: tuple) -> Shape:
