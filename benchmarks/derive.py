@@ -265,7 +265,7 @@ def tensorgrad_value(result: Any, data: dict[str, np.ndarray]) -> np.ndarray:
             power = re.fullmatch(r"pow\(k=(-?\d+)\)", name)
             function = (lambda a: a ** float(power[1])) if power else getattr(np, name)
             return function(array), edges
-        raise NotImplementedError(type(t).__name__)
+        raise TypeError(f"tensorgrad gave a {type(t).__name__}, which is not evaluated here")
 
     return aligned(tensor, list(tensor.edges))
 

@@ -103,6 +103,9 @@ def compile(
 
     Notes
     -----
+    With NumPy, memory of results above 32 MiB is kept and lent to a later call once nothing refers
+    to them any more, at most two at a time, as long as the function lives.
+
     Complex arrays: formulas are analytic.  ``norm2(z)^2`` is ``sum(z.^2)``, and a derivative is
     that of the holomorphic function, the Wirtinger derivative by ``z``; nothing is conjugated.  For
     the real part of a holomorphic function JAX gives the same, PyTorch its conjugate.
@@ -225,7 +228,9 @@ def minimize(
         ``{"U": (0, None)}``: lowest and highest value, numbers or arrays; all methods keep them.
     tol
         Stops where the largest entry of the gradient, projected on the bounds, is at most ``tol``
-        times its size at the start (or times ``|f|/max(1, |x|)``, if that is larger).
+        times its size at the start (or times ``|f|/max(1, |x|)``, if that is larger): then, and
+        only then, the result is ``converged``.  ``"newton"`` and ``"newton-cg"`` go on from a point
+        where the function curves down, a saddle point or a maximum; the others cannot tell.
     max_iterations, max_seconds
         Limits; the message of the result says so when one is reached.
     learning_rate

@@ -109,3 +109,48 @@ def test_hundreds_of_factors_are_ordered() -> None:
     for m in reversed(symbols[:-1]):
         product = m @ product
     assert flops([product], n=100) < 60 * 3e4
+
+
+def test_differences_of_data_are_not_multiplied_out() -> None:
+    f = tc.parse("(X-ones(m)*mean(X,axis=0)')'*(Y*A)", X="m n", Y="m k", A="k l")
+    values = {"X": RNG.standard_normal((400, 300)), "Y": RNG.standard_normal((400, 3))}
+    values |= {"A": RNG.standard_normal((3, 2))}
+    right = (values["X"] - values["X"].mean(0)).T @ (values["Y"] @ values["A"])
+    values["X"] = values["X"] + 1e8  # what is left of X has eight digits, and keeps them
+    found = tc.compile(f)(**values)
+    np.testing.assert_allclose(found, right, atol=1e-5)
+
+
+def test_weights_are_not_rooted_for_hosts_that_differentiate() -> None:
+    pytest.importorskip("torch")
+    f = tc.parse("X'*diag(v.^2)*X", X="m n", v="m")
+    run = tc.compile(f, backend="torch")
+    sizes = {"m": 300, "n": 300}
+    assert "sqrt" not in run._program.source(sizes)
+    assert "sqrt" in Program([f]).source(sizes)
+
+
+def test_products_of_two_sides_are_not_taken_where_a_vector_is_in_between() -> None:
+    f = tc.parse("inv(K)*y*y'*inv(K)", K="n n spd", y="n")
+    assert flops([f], n=400) < 400**3  # a factor, a solve, an outer product
+
+
+def test_sums_of_differences_take_the_shorter_way() -> None:
+    n, k = 500, 3
+    f = tc.parse("sum(T-U*V')", T="n n", U="n k", V="n k")
+    assert flops([f], n=n, k=k) < 2 * n * n
+    values = {"T": RNG.standard_normal((n, n))}
+    values |= {name: RNG.standard_normal((n, k)) for name in "UV"}
+    right = (values["T"] - values["U"] @ values["V"].T).sum()
+    np.testing.assert_allclose(f(**values), right, rtol=1e-9)
+
+
+@pytest.mark.parametrize("text", ["outer(x,y)", "outer(y,x,x)", "outer(x,y,x)"])
+def test_broadcast_products_of_any_length(text: str) -> None:
+    f = tc.parse(text, x="n", y="m")
+    pattern = {"outer(x,y)": "i,j->ij", "outer(y,x,x)": "j,i,k->jik", "outer(x,y,x)": "i,j,k->ijk"}
+    for n, m in ((4, 3), (90, 80), (3, 4000)):
+        x, y = RNG.standard_normal(n), RNG.standard_normal(m)
+        given = [x if name == "x" else y for name in text[6:-1].split(",")]
+        right = np.einsum(pattern[text], *given)
+        np.testing.assert_allclose(tc.compile(f)(x=x, y=y), right, rtol=1e-15)

@@ -71,6 +71,22 @@ def test_the_type_of_the_arrays_is_kept(formula: str, dtype: type) -> None:
     np.testing.assert_allclose(found, plain, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("error")
+def test_single_precision_stays_single() -> None:
+    A, x = np.eye(3, dtype=np.float32) + 1, np.ones(3, np.float32)
+    chol = tc.parse("chol(A)", A="n n").jacobian("A")
+    conv = tc.parse("conv(x,k)", x="n", k="m").jacobian("x")
+    assert chol(A=A).dtype == conv(x=x, k=x[:2]).dtype == np.float32
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1e-25, 1e-10, 1.0, 1e25])
+def test_norms_of_single_precision_keep_their_range(size: float) -> None:
+    f = tc.parse("norm2(x)", x="n")
+    found = f(x=np.array([3, 4], np.float32) * np.float32(size))
+    np.testing.assert_allclose(found, 5 * size, rtol=1e-6)
+
+
 def shifts(*places: str) -> list:
     return [(operation("shift", params=(dim("m"), dim("n"))), legs) for legs in places]
 
@@ -121,3 +137,11 @@ def test_variables_of_one_name_are_declared_alike() -> None:
     outputs = [tc.parse("tr(S)", S="n n sym"), tc.parse("sum(S)", S="n n")]
     with pytest.raises(tc.InputError, match="S is declared in two ways"):
         tc.compile(outputs)
+
+
+@pytest.mark.parametrize("text", ["x/sqrt(n)", "x*sqrt(n)", "x*n^0.3", "x*2^0.5", "x*exp(-n)"])
+def test_functions_of_sizes_have_no_type(text: str) -> None:
+    f = tc.parse(text, x="n")
+    single = f(x=np.ones(3, np.float32))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, f(x=np.ones(3)), rtol=1e-6)

@@ -44,7 +44,10 @@ class Compiled:
             )
         self.backend = backend
         self._program = Program(
-            list(self.outputs), target=target_named(backend), differentiation=differentiation
+            list(self.outputs),
+            target=target_named(backend),
+            differentiation=differentiation,
+            reuse=True,
         )
         # A program of one expression gives its value, also where a list of one was asked for.
         self._wrapped = len(self.outputs) == 1 and not isinstance(outputs, Expr)
@@ -109,7 +112,7 @@ class Compiled:
 
     def _sizes(self) -> dict[str, int]:
         program = self._program
-        return dict(zip(program.symbols, program.last or (), strict=False))
+        return dict(zip(program.symbols, (program.last or (None,))[1:], strict=False))
 
     def __repr__(self) -> str:
         program = self._program

@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from tensorcalculus.compiler.pairwise import Joiner, Legs, Piece
-from tensorcalculus.compiler.plan import Join, Key, Network, Part, key_of
+from tensorcalculus.compiler.plan import HALVED, Join, Key, Network, Part, key_of, step_time
 from tensorcalculus.expr.contraction import contract, symmetric
 from tensorcalculus.expr.maps import is_nonnegative
 from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, walk
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SYMMETRIC = 256
 """Length of the sides from which half of a symmetric product is computed and mirrored."""
+
+SHARED = 4096
+"""Entries from which an array on the way is named, for others that need the same."""
 
 Pairs = list[tuple[Expr, Legs]]
 
@@ -49,7 +52,7 @@ def contraction(w: Emitter, node: Contraction, out: Legs, factor: float = 1.0) -
     sizes = w.sizes_of(node)
     scalars = [e for e, legs in zip(node.operands, node.legs, strict=True) if not legs]
     pairs = [(e, legs) for e, legs in zip(node.operands, node.legs, strict=True) if legs]
-    shifts = [(e, legs) for e, legs in pairs if _is_shift(e, legs)]
+    shifts = [(e, g) for e, g in pairs if isinstance(e, Operation) and _is_shift(e, g)]
     plain = [(e, legs) for e, legs in pairs if not _is_shift(e, legs)]
     scatters: list[tuple[Legs, str]] = []
     wide = out
@@ -103,7 +106,9 @@ def weighted_gram(w: Emitter, plain: Pairs, out: Legs, sizes: dict[int, int]) ->
     """``X'*diag(v)*X`` with ``v >= 0`` as ``B.T @ B``, which BLAS halves; B = sqrt(v)*X."""
     matrices = [(e, g) for e, g in plain if set(g) & set(out)]
     weights = [(e, g) for e, g in plain if not set(g) & set(out)]
-    if len(matrices) != 2 or not weights or min(sizes[i] for i in out) < SYMMETRIC:
+    # A host that differentiates what it traces would divide by the root of a weight of 0.
+    small = min(sizes[i] for i in out) < SYMMETRIC
+    if w.target.functional or small or len(matrices) != 2 or not weights:
         return None
     (x, a), (y, b) = matrices
     common = set(a) & set(b)
@@ -115,7 +120,7 @@ def weighted_gram(w: Emitter, plain: Pairs, out: Legs, sizes: dict[int, int]) ->
     texts = [w.emit(e).wrapped(3) for e, _ in weights]
     root = Piece(w.name(w.target.call("sqrt", " * ".join(texts))), (label,))
     matrix = Piece(w.emit(x).text, (label, out[0]) if a.index(label) == 0 else (out[0], label))
-    scaled = Joiner(w.target, {}).product(matrix, root, matrix.legs)
+    scaled = Joiner(w.target, {}, sizes).product(matrix, root, matrix.legs)
     entries = float(sizes[label] * sizes[out[0]])
     name = w.name(scaled.text, entries)
     w.cost.joined(matrix.legs, root.legs, matrix.legs, sizes)
@@ -178,8 +183,8 @@ class _Joined:
         self.w, self.joiner, self.out, self.sizes = w, joiner, out, sizes
         self.pieces, self.parts = list(pieces), list(parts)
         self.halves, self.multiplier = halves, multiplier
-        self.scaled: int | Join | None = None
-        """Where the multiplier goes: the smallest array on the way."""
+        self.scaled: frozenset[int] | None = None
+        """The operands below the array that takes the multiplier: the smallest on the way."""
 
     def result(self) -> Piece:
         halves = self.by_halves() if self.halves else None
@@ -188,7 +193,7 @@ class _Joined:
         self.join_units()
         tree, _ = self.w.planner.order(self.parts, self.out, self.sizes)
         if self.multiplier is not None:
-            self.scaled = self.smallest(tree)
+            self.scaled = _below(self.smallest(tree))
         return self.write(tree, self.out, True)
 
     def join_units(self) -> None:
@@ -215,8 +220,11 @@ class _Joined:
         _, names = key_of([network.parts[a], network.parts[b]], part[1])
         if made is not None:
             return _relabelled(made, names)
-        others = {i for _, legs in network.rest(a, b) for i in legs}
-        hint = sorted(part[1], key=lambda i: 0 if i in others and i in self.out else 1)
+        rest = [legs for _, legs in network.rest(a, b)]
+        others = {i for legs in rest for i in legs}
+        # In the order of an array that it is multiplied with entry by entry, if there is one.
+        alike = [legs for legs in rest if set(legs) == set(part[1])]
+        hint = (*alike, sorted(part[1], key=lambda i: i not in others or i not in self.out))[0]
         piece = self.joiner.join(self.pieces[a], self.pieces[b], set(part[1]), tuple(hint))
         self.w.cost.joined(self.pieces[a].legs, self.pieces[b].legs, piece.legs, self.sizes)
         piece = Piece(self.named(piece), piece.legs)
@@ -224,10 +232,10 @@ class _Joined:
         return piece
 
     def named(self, piece: Piece) -> str:
-        entries = 1.0
-        for i in piece.legs:
-            entries *= self.sizes[i]
-        return self.w.name(piece.text, entries)
+        return self.w.name(piece.text, self.count(piece.legs))
+
+    def count(self, legs: Legs) -> float:
+        return float(prod(self.sizes[i] for i in legs))
 
     def smallest(self, tree: int | Join) -> int | Join:
         """The array that takes the multiplier: one of the least entries, the last such."""
@@ -243,16 +251,11 @@ class _Joined:
         return best
 
     def entries(self, tree: int | Join) -> float:
-        legs = tree.legs if isinstance(tree, Join) else self.pieces[tree].legs
-        count = 1.0
-        for i in legs:
-            count *= self.sizes[i]
-        return count
+        return self.count(tree.legs if isinstance(tree, Join) else self.pieces[tree].legs)
 
     def write(self, tree: int | Join, wanted: Legs, last: bool) -> Piece:
         piece = self.plain(tree, wanted, last)
-        if tree is self.scaled or (isinstance(tree, int) and tree == self.scaled):
-            assert self.multiplier is not None
+        if self.multiplier is not None and self.scaled == _below(tree):
             return self.multiplier.onto(piece)
         return piece
 
@@ -260,7 +263,8 @@ class _Joined:
         if not isinstance(tree, Join):
             return self.pieces[tree]
         key, names = key_of([self.parts[k] for k in tree.members], tree.legs)
-        clean = self.scaled is None or not self.holds_scaled(tree)
+        # What holds a multiplied array is of no use to others.
+        clean = self.scaled is None or not self.scaled < _below(tree)
         found = self.w.merged.get(key) if clean else None
         if found is not None:
             return _relabelled(found, names)
@@ -269,7 +273,8 @@ class _Joined:
         keep = set(tree.legs)
         piece = self.joiner.join(a, b, keep, wanted)
         self.w.cost.joined(a.legs, b.legs, piece.legs, self.sizes)
-        if not last and (len(piece.text) > 60 or ".solve(" in piece.text):
+        shared = len(piece.text) > 60 or self.count(piece.legs) >= SHARED
+        if not last and (shared or ".solve(" in piece.text):
             piece = Piece(self.named(piece), piece.legs)
             if clean:
                 self.w.merged[key] = Piece(piece.text, tuple(names[i] for i in piece.legs))
@@ -290,6 +295,8 @@ class _Joined:
         summed = tuple(sorted(inside[0] & inside[1]))
         if not summed or not second or not inside[0].issuperset(rows):
             return None
+        if self.time_by_halves(first, second, rows, columns, summed) > self.time(self.parts):
+            return None
         a = self.group(first, rows + summed)
         b = self.group(second, columns + summed)
         x = self.joiner.as_matrix(a, rows, summed, True)
@@ -307,6 +314,18 @@ class _Joined:
             return Piece(text, legs, 2)
         return Piece(f"({text}).reshape({self.joiner.shape(legs)})", legs)
 
+    def time(self, parts: list[Part], out: Legs | None = None) -> float:
+        out = self.out if out is None else out
+        return self.w.planner.time(Network(tuple(parts), out, self.sizes, self.w.planner.arrays))
+
+    def time_by_halves(
+        self, first: list[int], second: list[int], rows: Legs, columns: Legs, summed: Legs
+    ) -> float:
+        """Two groups of operands joined, and half of the product of the two."""
+        groups = [(first, rows + summed), (second, columns + summed)]
+        time = sum(self.time([self.parts[k] for k in g], out) for g, out in groups if len(g) > 1)
+        return time + HALVED * step_time(rows + summed, columns + summed, set(self.out), self.sizes)
+
     def group(self, members: list[int], out: Legs) -> Piece:
         """Some of the operands joined, and stored if there are several."""
         if len(members) == 1:
@@ -316,26 +335,22 @@ class _Joined:
         piece = joined.result()
         return Piece(joined.named(piece), piece.legs)
 
-    def holds_scaled(self, tree: int | Join) -> bool:
-        if tree is self.scaled or not isinstance(tree, Join):
-            return tree == self.scaled and isinstance(tree, int)
-        return any(
-            t is self.scaled or t == self.scaled or self.holds_scaled(t)
-            for t in (tree.first, tree.second)
-        )
-
     def hint(self, tree: Join, wanted: Legs) -> Legs:
         """The order of axes that the halves should come in: labels that stay common first."""
-        first, second = (
-            t.legs if isinstance(t, Join) else self.pieces[t].legs
-            for t in (tree.first, tree.second)
-        )
+        # An array that is there already decides on the order before one that is still to be made.
+        halves = sorted((tree.first, tree.second), key=lambda t: isinstance(t, Join))
+        first, second = (t.legs if isinstance(t, Join) else self.pieces[t].legs for t in halves)
         batch = tuple(i for i in first if i in second and i in tree.legs)
         if not batch:
             return wanted
         free = tuple(i for i in (*first, *second) if i not in batch and i in tree.legs)
         summed = tuple(i for i in first if i in second and i not in tree.legs)
         return batch + tuple(dict.fromkeys(free)) + summed
+
+
+def _below(tree: int | Join) -> frozenset[int]:
+    """The operands that a join, or one operand, is made of."""
+    return frozenset(tree.members if isinstance(tree, Join) else (tree,))
 
 
 def _relabelled(stored: Piece, names: dict[int, int]) -> Piece:
@@ -359,12 +374,14 @@ def operand(w: Emitter, e: Expr, legs: Legs) -> Piece:
 
 
 def factorized(w: Emitter, a: Expr) -> str:
-    """The LU factors of a matrix, computed once for every solve with it."""
+    """The factors of a matrix, computed once for every solve with it."""
     found = w.factors.get(a)
     if found is None:
         n = w.size(a.shape[-1])
-        w.cost.flops += 2 * n**3 / 3
-        found = w.factors[a] = w.name(f"factors.factorize({w.emit(a).text})")
+        alike = symmetric(a) and not w.target.functional
+        w.cost.flops += n**3 / 3 if alike else 2 * n**3 / 3
+        flag = ", symmetric=True" if alike else ""
+        found = w.factors[a] = w.name(f"factors.factorize({w.emit(a).text}{flag})")
     return found
 
 
@@ -378,7 +395,7 @@ def summed_out(w: Emitter, piece: Piece, keep: set[int]) -> Piece:
 
 
 def correlate(
-    w: Emitter, plain: Pairs, shifts: Pairs, out: Legs
+    w: Emitter, plain: Pairs, shifts: list[tuple[Operation, Legs]], out: Legs
 ) -> tuple[list[Piece], list[tuple[Legs, str]]]:
     """Index tensors of convolutions as strided windows of the data, never as numbers.
 
@@ -390,7 +407,7 @@ def correlate(
     for place, (e, legs) in enumerate(shifts):
         i, o, j = legs
         others = {x for k, (_, g) in enumerate(shifts) if k != place for x in g}
-        width = w.dim(e.params[1])  # type: ignore[attr-defined]
+        width = w.dim(e.params[1])
         users = [p for p in pieces if i in p.legs]
         long = i not in out and i not in others
         if len(users) == 1 and long and not {o, j} & set(users[0].legs):

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from tensorcalculus.calculus.derivative import project
 from tensorcalculus.calculus.sweep import forward, reverse
-from tensorcalculus.compiler.program import READY, Program
+from tensorcalculus.compiler.dispatch import READY
+from tensorcalculus.compiler.program import Program
 from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.node import Expr, Map, Variable, variables_of, walk
 from tensorcalculus.simplify.engine import simplify

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import prod
 
 from tensorcalculus.compiler.contraction_source import symmetric_halves
-from tensorcalculus.compiler.plan import Arrays, Network, Part, Planner, step_time
+from tensorcalculus.compiler.plan import HALVED, Arrays, Network, Part, Planner, step_time
 from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.dims import Dim
@@ -20,8 +20,6 @@ from tensorcalculus.expr.rebuild import with_children
 
 WORTH = 0.7
 """An expanded form is taken where its estimated time is below this part of the factored one."""
-HALVED = 0.6
-"""What a symmetric product takes of the time of another, as half of it is computed."""
 LARGEST = 6
 """Terms and operands up to which a product is multiplied out."""
 
@@ -40,7 +38,7 @@ def expand(roots: list[Expr], length: Length) -> list[Expr]:
         for child in node.children:
             uses[child] = uses.get(child, 0) + 1
     for root in roots:
-        uses[root] = uses.get(root, 0) + 2  # an output is needed as it is
+        uses[root] = uses.get(root, 0) + 1
 
     # A sum of which every user multiplies it out need not be made; the users share its terms.
     candidates: dict[Combination, list[Contraction]] = {}
@@ -81,19 +79,22 @@ def _fits(total: Combination) -> bool:
     """Whether a sum may be multiplied out: some term is a product that is summed over."""
     if not 1 < len(total.terms) <= LARGEST or total.ndim < 2:
         return False
-    patterned = any(
-        isinstance(t, Contraction) and len(set(t.out)) < len(t.out) for t in total.terms
-    )
-    return patterned or any(
-        isinstance(t, Contraction) and len(t.operands) > 1 and set(range(len(t.dims))) - set(t.out)
-        for t in total.terms
-    )
+    return any(isinstance(t, Contraction) and _is_rounded(t) for t in total.terms)
+
+
+def _is_rounded(t: Contraction) -> bool:
+    """Whether a term is a diagonal, or a sum of products of arrays; a mean of data is neither."""
+    if len(set(t.out)) < len(t.out):
+        return True
+    return any(sum(i in legs for legs in t.legs) > 1 for i in range(len(t.dims)) if i not in t.out)
 
 
 def _linear(node: Contraction, total: Expr) -> bool:
-    """Whether ``total`` stands once in a product with others."""
+    """Whether ``total`` stands once in a product with others, or alone and is summed over."""
     places = [k for k, e in enumerate(node.operands) if e is total]
-    return 1 < len(node.operands) <= LARGEST and len(places) == 1
+    if len(places) != 1 or len(node.operands) > LARGEST:
+        return False
+    return len(node.operands) > 1 or not set(node.legs[0]).issubset(node.out)
 
 
 def _terms(node: Contraction, total: Combination) -> list[tuple]:

@@ -24,8 +24,12 @@ Key = tuple
 """What identifies the result of joining some operands: equal keys are equal arrays."""
 
 # Nanoseconds: of a call; of a multiplication and addition inside a matrix product; of an entry
-# read for a matrix-vector product; of an entry read or written one by one.
+# read for a matrix-vector product; of an entry read or written one by one; of a call that
+# multiplies arrays of one shape entry by entry.
 _CALL, _PRODUCT, _READ, _ENTRY = 1000.0, 0.06, 0.3, 0.5
+_ALIKE = 400.0
+HALVED = 0.6
+"""What a symmetric product takes of the time of another, as half of it is computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def step_time(a: Legs, b: Legs, keep: set[int], sizes: Mapping[int, int]) -> flo
     result = batch * left * right
     traffic = batch * summed * (left + right) + result
     if all(i in keep for i in shared):
-        return _CALL + _ENTRY * traffic
+        return (_ALIKE if left == right == 1 else _CALL) + _ENTRY * traffic
     if min(left, right) == 1:
         return _CALL + (_READ if batch == 1 or left * right > 1 else _ENTRY) * traffic
     stacked = 100.0 * batch if batch > 1 else 0.0  # a call into BLAS for each matrix of a stack

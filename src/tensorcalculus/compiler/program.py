@@ -9,21 +9,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tensorcalculus.compiler.cost import Cost
-from tensorcalculus.compiler.sizes import bind_arrays, solve_sizes
+from tensorcalculus.compiler.dispatch import Dispatcher
+from tensorcalculus.compiler.sizes import bind_arrays, size_given, solve_sizes
 from tensorcalculus.compiler.source import Emitter
 from tensorcalculus.compiler.stable import stabilize
+from tensorcalculus.compiler.store import Store
 from tensorcalculus.compiler.targets import TARGETS, Target
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.context import remembered
 from tensorcalculus.expr.dims import show_shape
-from tensorcalculus.expr.node import Expr, Operation, Variable, variables_of, walk
+from tensorcalculus.expr.node import Expr, Variable, dims_of, variables_of, walk
 from tensorcalculus.expr.operations.matrix_functions import write_out
 from tensorcalculus.simplify.engine import simplify, written_out
 
 TYPICAL_SIZE = 100
 """Size assumed for a symbol when source is shown before any array is given."""
-READY = 256
-"""Combinations of shapes that a program remembers as checked."""
+WIDER = 16
+"""Sets of names, beyond its own variables, for which a program remembers what was checked."""
 
 
 class Loaded(NamedTuple):
@@ -44,8 +46,11 @@ class Program:
         simplified: bool = True,
         target: Target = TARGETS["numpy"],
         differentiation: str = "closed",
+        reuse: bool = False,
     ) -> None:
         self.target = target
+        self.store = Store() if reuse else None
+        """Large arrays that lie where those of earlier calls did, where that is asked for."""
         self.differentiation = differentiation
         """How the framework of the target differentiates: by "closed" forms, or as "host"."""
         self.sources = list(roots)
@@ -67,15 +72,17 @@ class Program:
         # Symbols that stand on no variable, as in ones(n): sizes for them are given by name.
         free: dict[str, None] = {}
         for node in walk(*self.roots):
-            dims = [*node.shape, *_dims_in(node)]
-            free.update(dict.fromkeys(s for d in dims for s in d.symbols() if s not in symbols))
+            told = (s for d in dims_of(node) for s in d.symbols())
+            free.update(dict.fromkeys(s for s in told if s not in symbols))
         self.free_symbols = list(free)
         self.symbols = [*symbols, *free]
         self._compiled: dict[tuple, Loaded] = {}
-        self._ready: dict[Any, tuple[Callable, list[int]]] = {}
-        self._key = target.key
-        self.last: Sequence[int] | None = None
-        """Sizes of the last call, in the order of ``symbols``."""
+        self.last: tuple | None = None
+        """The function of the last call and its sizes, in the order of ``symbols``."""
+        self._count = len(self.variables)
+        self._direct = Dispatcher(self, list(self.variables))
+        self._wider: dict[tuple[str, ...], Dispatcher] = {}
+        """For calls with arrays of variables that cancelled."""
 
     @property
     def context(self) -> dict[str, tuple[Variable, ...]]:
@@ -92,9 +99,13 @@ class Program:
     def cost(self, sizes: Mapping[str, int] | None = None) -> Cost:
         """What a call costs at these sizes, typical ones where none are given."""
         wanted = self._with_typical(sizes)
-        emitter = Emitter(self.roots, self.variables, self.symbols, wanted, self.target)
+        emitter = self._emitter(wanted)
         emitter.source()
         return emitter.cost
+
+    def _emitter(self, sizes: Mapping[str, int]) -> Emitter:
+        reuse = self.store is not None
+        return Emitter(self.roots, self.variables, self.symbols, sizes, self.target, reuse)
 
     def at(self, sizes: Mapping[str, int]) -> Callable:
         """The function of arrays, in the order of ``variables``, for known sizes; nothing is
@@ -110,34 +121,22 @@ class Program:
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
         """The value of the one expression, or a tuple of all."""
-        if len(values) == len(self.variables):
-            try:
-                arrays = [values[name] for name in self.variables]
-                function, sizes = self._ready[self._key(arrays)]
-            except (KeyError, AttributeError):
-                pass
-            else:
-                # Arrays of these shapes and types have been checked before.
-                self.last = sizes
-                try:
-                    return function(*arrays, *sizes)
-                except _EXPLAINED as error:
-                    raise _explained(error) from None
-        elif len(values) > len(self.variables):
-            try:
-                function, sizes = self._ready[(*values, self._key([*values.values()]))]
-            except (KeyError, AttributeError):
-                pass
-            else:
-                self.last = sizes
-                try:
-                    return function(*[values[name] for name in self.variables], *sizes)
-                except _EXPLAINED as error:
-                    raise _explained(error) from None
+        way = self._direct
+        if len(values) != self._count:
+            way = self._wider.get((*values,))
+            if way is None:
+                return self.checked(values)
+        try:
+            return way.call(values)
+        except _EXPLAINED as error:
+            raise _explained(error) from None
+
+    def checked(self, values: Mapping[str, Any]) -> Any:
+        """A call with arrays that have not been seen yet."""
         if self.free_symbols or values.keys() != self.variables.keys():
             return self._with_context(values)
         arrays, sizes = bind_arrays(self.variables, values, self.target)
-        return self._run(arrays, sizes)
+        return self._run(arrays, sizes, dict(zip(self.variables, arrays, strict=True)))
 
     def results(self, values: Mapping[str, Any]) -> tuple:
         """All values, also where there is one."""
@@ -161,13 +160,15 @@ class Program:
         sizes.update(given)
         # Where nothing is left of the arrays given, they still tell the type of the result.
         own = len(self.variables) or (1 if self.target.functional else 0)
-        known = None
+        named = None
         if not given and own == len(self.variables):
-            named = dict(zip((*self.variables, *gone), arrays, strict=True))
-            known = (*values, self._key([named[name] for name in values]))
-        return self._run(arrays[:own], sizes, known)
+            bound = dict(zip((*self.variables, *gone), arrays, strict=True))
+            named = {name: bound[name] for name in values}
+        return self._run(arrays[:own], sizes, named)
 
-    def _run(self, arrays: list[Any], sizes: dict[str, int], known: Any = None) -> Any:
+    def _run(
+        self, arrays: list[Any], sizes: dict[str, int], named: dict[str, Any] | None = None
+    ) -> Any:
         unknown = [s for s in self.symbols if s not in sizes]
         if unknown:
             raise InputError(
@@ -175,20 +176,30 @@ class Program:
             )
         if self.target.functional and not arrays:
             arrays = self.target.together({"": 0.0}, [self.target.array("", 0.0)])
-        lengths = self.last = [sizes[s] for s in self.symbols]
         function = self._for(sizes).function
+        lengths = [sizes[s] for s in self.symbols]
+        entry = self.last = (function, *lengths)
         try:
             result = function(*arrays, *lengths)
         except _EXPLAINED as error:
             raise _explained(error) from None
         results = result if len(self.roots) > 1 else (result,)
         own = results if self.target.functional else _apart(results, arrays)
-        fresh = all(a is b for a, b in zip(own, results, strict=True))
-        if fresh and len(self._ready) < READY and (known or not self.free_symbols):
-            # Straight-line code gives new arrays always or never.
-            with suppress(AttributeError):
-                self._ready[known or self._key(arrays)] = (function, lengths)
+        # Straight-line code gives new arrays always or never.
+        if named is not None and all(a is b for a, b in zip(own, results, strict=True)):
+            self._remember(named, entry)
         return own if len(self.roots) > 1 else own[0]
+
+    def _remember(self, named: dict[str, Any], entry: tuple) -> None:
+        """Calls with arrays like these go straight to the function from now on."""
+        if named.keys() == self.variables.keys():
+            self._direct.remember(named, entry)
+        elif len(named) > self._count:
+            names = (*named,)
+            if names not in self._wider and len(self._wider) < WIDER:
+                self._wider[names] = Dispatcher(self, names)
+            if names in self._wider:
+                self._wider[names].remember(named, entry)
 
     def _fitting(self, known: tuple[Variable, ...], values: Mapping[str, Any]) -> Variable:
         """A variable that cancelled from the expression: its array still tells sizes.
@@ -212,10 +223,7 @@ class Program:
             hint = [n for n, v in self.context.items() if any(symbol in _symbols(u) for u in v)]
             arrays = f", or for an array that has it ({', '.join(hint)})" if hint else ""
             raise InputError(f"no value is given for the size {symbol}, an integer{arrays}")
-        value = values[symbol]
-        if not hasattr(value, "__index__") or value < 0:
-            raise InputError(f"the size {symbol} is a non-negative integer, not {value!r}")
-        return value.__index__()
+        return size_given(symbol, values[symbol])
 
     def _for(self, sizes: Mapping[str, int]) -> Loaded:
         # Plans depend on sizes only roughly: one program a power of two.
@@ -226,8 +234,8 @@ class Program:
         key = tuple([int(n).bit_length() for n in lengths])
         if key not in self._compiled:
             sizes = dict(zip(self.symbols, lengths, strict=True))
-            text = Emitter(self.roots, self.variables, self.symbols, sizes, self.target).source()
-            function = self.target.finish(self, self.target.load(text))
+            text = self._emitter(sizes).source()
+            function = self.target.finish(self, self.target.load(text, self.store))
             self._compiled[key] = Loaded(text, function)
         return key
 
@@ -286,16 +294,3 @@ def _own(result: Any, arrays: list[np.ndarray]) -> Any:
         if not result.flags.writeable:
             return result.copy()
     return result
-
-
-def _dims_in(node: Expr) -> list:
-    from tensorcalculus.expr.dims import Dim
-    from tensorcalculus.expr.node import Contraction, Size
-
-    if isinstance(node, Size):
-        return [node.dim]
-    if isinstance(node, Contraction):
-        return list(node.dims)
-    if isinstance(node, Operation):
-        return [p for p in node.params if isinstance(p, Dim)]
-    return []

@@ -16,7 +16,14 @@ from tensorcalculus.compiler import contraction_source, operation_source
 from tensorcalculus.compiler.cost import Cost
 from tensorcalculus.compiler.expansion import expand
 from tensorcalculus.compiler.operation_source import number
-from tensorcalculus.compiler.pairwise import Joiner, Piece, expanded, permuted
+from tensorcalculus.compiler.pairwise import (
+    NEW,
+    Joiner,
+    Piece,
+    expanded,
+    pattern,
+    permuted,
+)
 from tensorcalculus.compiler.plan import Planner
 from tensorcalculus.compiler.targets import TARGETS, Target
 from tensorcalculus.expr.dims import Dim
@@ -37,7 +44,6 @@ INLINE = 60
 LARGE = 1e5
 """Entries of an array that is given back as soon as it is not needed."""
 
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NAME = re.compile(r"\bt\d+\b")
 
 
@@ -51,10 +57,12 @@ class Emitter:
         symbols: list[str],
         sizes: Mapping[str, int],
         target: Target = TARGETS["numpy"],
+        reuse: bool = False,
     ) -> None:
         self.sizes = sizes
         self.roots = roots = expand(roots, self.size)
         self.target = target
+        self.reuse = reuse and not target.functional
         self.dim_names = {s: f"d{k}" for k, s in enumerate(symbols)}
         self.lines: list[str] = []
         self.entries: dict[str, float] = {}
@@ -276,6 +284,8 @@ class Emitter:
         fixed, piece = node in self.constants, None
         if node.function.name in ("pow", "pow0") and not (fixed and self.target.functional):
             piece = self.power(node, args)
+            if piece is not None and fixed and piece.level == 3:
+                piece = Piece(self.target.number(piece.text), ())
         if piece is None and fixed:
             text = self.target.number(node.function.numpy.format(*(a.text for a in args)))
             return Piece(text, ())
@@ -310,6 +320,7 @@ class Emitter:
             return Piece(self.target.call("sqrt", self.target.argument(base.text)), ())
         if half == Fraction(-1, 2):
             root = self.target.call("sqrt", self.target.argument(base.text))
+            root = self.target.number(root) if node in self.constants else root
             return Piece(f"1.0 / {root}", (), 2)
         return None
 
@@ -326,13 +337,13 @@ class Emitter:
             whole |= not self.is_loose(t)
             self.cost.entrywise(1, self.entries_of(node))
             if self.alone(t):
-                # The number goes to the smallest array inside.
+                # The number goes to the smallest array inside, and the sign where nothing precedes.
                 assert isinstance(t, Contraction)
-                only = len(node.terms) == 1
-                inside = float(c) if only else float(abs(c))
+                inside = float(abs(c) if text else c)
                 term = contraction_source.contraction(self, t, t.out, inside)
-                if only:
-                    return Piece(term.text, axes, term.level)
+                if not text:
+                    text, level = term.text, term.level
+                    continue
             elif isinstance(t, Number):
                 term = Piece(number(abs(c) * t.value), ())
             else:
@@ -347,7 +358,8 @@ class Emitter:
                 level = 1
         shape = self.shape(node.shape)
         if diagonal:
-            fresh = whole and level < 3  # arithmetic gives a new array, the rest may be a view
+            # Arithmetic gives a new array, the rest may be a view.
+            fresh = whole and (level < 3 or text.startswith(NEW))
             return self.with_diagonals(node, Piece(text, axes, level), fresh, diagonal)
         if node.ndim and not whole:
             return Piece(self.target.spread(text, shape), axes)
@@ -380,7 +392,7 @@ class Emitter:
         if self.target.functional:
             text = dense.text
             for sign, out, unique, body in parts:
-                placed = self.target.placed(body, _pattern(out, unique), shape)
+                placed = self.target.placed(body, pattern(out, unique), shape)
                 lead = f"{text} {sign} " if text else ("-" if sign == "-" else "")
                 text = f"{lead}{placed}"
             return Piece(self.name(text, entries), tuple(range(node.ndim)))
@@ -409,7 +421,7 @@ class Emitter:
         if unique == node.out:
             return Piece(self.target.full(shape, spread.text), axes)
         if self.target.functional:
-            text = self.target.placed(spread.text, _pattern(node.out, unique), shape)
+            text = self.target.placed(spread.text, pattern(node.out, unique), shape)
             return Piece(text, axes)
         target = self.fresh(self.target.zeros(shape), self.entries_of(node))
         self.lines.append(f"{_view(target, node.out, unique)}[...] = {spread.text}")
@@ -422,7 +434,8 @@ class Emitter:
         return {i: self.size(d) for i, d in enumerate(node.dims)}
 
     def joiner(self, node: Contraction) -> Joiner:
-        return Joiner(self.target, {i: self.dim(d) for i, d in enumerate(node.dims)})
+        dims = {i: self.dim(d) for i, d in enumerate(node.dims)}
+        return Joiner(self.target, dims, self.sizes_of(node), self.reuse)
 
     def permuted(self, piece: Piece, legs: tuple[int, ...]) -> Piece:
         return permuted(piece, legs, self.target)
@@ -450,10 +463,6 @@ def _is_pattern(e: Expr) -> bool:
     return isinstance(e, Operation) and e.row.name == "shift"
 
 
-def _pattern(legs: tuple[int, ...], unique: tuple[int, ...]) -> str:
-    return "".join(_LETTERS[unique.index(i)] for i in legs)
-
-
 def _view(text: str, legs: tuple[int, ...], unique: tuple[int, ...]) -> str:
     """The diagonal of an array as a view that can be written to."""
-    return f'np.einsum("{_pattern(legs, unique)}->{_LETTERS[: len(unique)]}", {text})'
+    return f'np.einsum("{pattern(legs, unique)}->{pattern(unique, unique)}", {text})'

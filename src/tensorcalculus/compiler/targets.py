@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from tensorcalculus.errors import InputError
 
 if TYPE_CHECKING:
     from tensorcalculus.compiler.program import Program
+    from tensorcalculus.compiler.store import Store
 
 # Numbers and slices are NumPy's in all modules.
 _MODULE = re.compile(r"\bnp\.(?!pi\b|s_)")
@@ -75,9 +77,9 @@ class Target:
     def copied(self, text: str) -> str:
         return f"{text}.copy()"
 
-    def load(self, text: str) -> Callable:
+    def load(self, text: str, store: Store | None = None) -> Callable:
         """Turn generated source into a function; it holds identifiers of our making only."""
-        namespace = self.namespace()
+        namespace = {**self.namespace(), "store": store}
         exec(compile(text, "<tensorcalculus>", "exec"), namespace)
         return namespace["evaluate"]
 
@@ -99,13 +101,16 @@ class Target:
             "signed_difference": divided_differences.signed_difference,
         }
 
-    def key(self, arrays: Sequence[Any]) -> Any:
-        """Shapes and types, under which arrays need to be checked once only.
+    def traits(self, name: str) -> str:
+        """Source of what decides whether an array needs to be checked, each part with a comma.
 
-        Raises AttributeError for what is not an array of this backend.
+        AttributeError is raised for what is not an array of this backend.
         """
-        # The character of a type costs less than the type; those of other kinds are not kept.
-        return tuple([(a.shape, a.dtype.char, a.__class__) for a in arrays])
+        return f"{name}.shape, {name}.dtype, {name}.__class__,"
+
+    def trait(self, array: Any) -> Any:
+        """What the source of :meth:`traits` may call."""
+        raise AttributeError
 
     def finish(self, program: Program, function: Callable) -> Callable:
         """The loaded function as a program calls it: differentiated in closed form, compiled."""
@@ -148,23 +153,23 @@ class _FrameworkTarget(Target):
     """What PyTorch and JAX have in common."""
 
     functional = True
-    title = ""
+    title: str
+    package: str
+    """The module that generated source calls."""
+    loaded: ModuleType | None = None
 
     def imported(self) -> ModuleType:
         """The framework; InputError where it is not installed."""
+        if self.loaded is not None:
+            return self.loaded  # a compiler that traces calls cannot look into imports
         try:
-            return self._import()
+            self.loaded = import_module(self.package)
+            return self.loaded
         except ImportError as error:
             raise InputError(
                 f"{self.title} is not installed ({error}); "
                 f"install it with: pip install tensorcalculus[{self.name}]"
             ) from None
-
-    def _import(self) -> ModuleType:
-        raise NotImplementedError
-
-    def _kernels(self) -> ModuleType:
-        raise NotImplementedError
 
     def argument(self, text: str) -> str:
         return text if _ARRAY.search(text) else self.constant(text)
@@ -175,7 +180,8 @@ class _FrameworkTarget(Target):
     def namespace(self) -> dict[str, Any]:
         from tensorcalculus.compiler import kernels as numpy_kernels
 
-        module, kernels = self.imported(), self._kernels()
+        module = self.imported()
+        kernels = import_module(f"tensorcalculus.compiler.{self.name}_kernels")
         return {
             "np": np,
             "constants": numpy_kernels,
@@ -213,17 +219,8 @@ class JaxTarget(_FrameworkTarget):
 
     name = "jax"
     title = "JAX"
+    package = "jax.numpy"
     module = "jnp"
-
-    def _import(self) -> ModuleType:
-        import jax.numpy
-
-        return jax.numpy
-
-    def _kernels(self) -> ModuleType:
-        from tensorcalculus.compiler import jax_kernels
-
-        return jax_kernels
 
     def zeros(self, shape: str) -> str:
         return f"jnp.zeros({shape}, dtype)"
@@ -247,18 +244,17 @@ class JaxTarget(_FrameworkTarget):
 
         return jax.vmap(function)(arrays)
 
-    def key(self, arrays: Sequence[Any]) -> Any:
+    def traits(self, name: str) -> str:
+        return f"trait({name}),"
+
+    def trait(self, array: Any) -> Any:
         import jax
 
-        if not all(isinstance(a, jax.Array) for a in arrays):
+        if not isinstance(array, jax.Array):
             raise AttributeError
         # Of a tracer nothing but shape and type, and never itself.
-        return tuple(
-            [
-                (a.shape, a.dtype, *((a.sharding, a.committed) if _is_concrete(a) else ()))
-                for a in arrays
-            ]
-        )
+        placed = (array.sharding, array.committed) if _is_concrete(array) else ()
+        return (array.shape, array.dtype, *placed)
 
     def array(self, name: str, value: Any) -> Any:
         jnp = self.imported()
@@ -311,20 +307,15 @@ class TorchTarget(_FrameworkTarget):
 
     name = "torch"
     title = "PyTorch"
+    package = "torch"
     module = "torch"
     aliases = True
 
-    def _import(self) -> ModuleType:
-        import torch
-
-        return torch
-
-    def _kernels(self) -> ModuleType:
-        # With the other module PyTorch learns what its compiler is not to look into.
-        from tensorcalculus.compiler import autograd_torch, torch_kernels
-
-        assert autograd_torch
-        return torch_kernels
+    def namespace(self) -> dict[str, Any]:
+        names = super().namespace()
+        # With this module PyTorch learns what its compiler is not to look into.
+        import_module("tensorcalculus.compiler.autograd_torch")
+        return names
 
     def spell(self, template: str) -> str:
         # These two are otherwise: a pair of results, and an error for a singular matrix.
@@ -360,9 +351,9 @@ class TorchTarget(_FrameworkTarget):
 
         return vmap(function)(arrays)
 
-    def key(self, arrays: Sequence[Any]) -> Any:
+    def traits(self, name: str) -> str:
         # An array of NumPy has all three as well, but never this type.
-        return tuple([(a.shape, a.dtype, a.device) for a in arrays])
+        return f"{name}.shape, {name}.dtype, {name}.device,"
 
     def array(self, name: str, value: Any) -> Any:
         torch = self.imported()

@@ -1,0 +1,55 @@
+"""The short way into a program: arrays of names, shapes and types that were checked before.
+
+A call of a few microseconds would spend as long again on checking its arguments.  What is checked
+depends on names, shapes and types alone, so each combination is checked once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tensorcalculus.compiler.program import Program
+
+READY = 256
+"""Combinations of shapes that are remembered for one set of names."""
+
+
+class Dispatcher:
+    """Calls of a program with arrays of these names, in any order."""
+
+    def __init__(self, program: Program, names: Sequence[str]) -> None:
+        self.ready: dict[tuple, tuple] = {}
+        """By the traits of the arrays: the function and the sizes it takes."""
+        places = {name: f"x{k}" for k, name in enumerate(names)}
+        sizes = [f"d{k}" for k in range(len(program.symbols))]
+        given = ", ".join([*(places[name] for name in program.variables), *sizes])
+        key = "".join(program.target.traits(place) for place in places.values())
+        read = [f"{place} = values[n{k}]" for k, place in enumerate(places.values())]
+        lines = [
+            "def call(values):",
+            "    try:",
+            *(f"        {line}" for line in read),
+            f"        entry = ready[({key})]",
+            "    except (KeyError, AttributeError, TypeError):",
+            "        return program.checked(values)",
+            "    program.last = entry",
+            f"    {', '.join(['function', *sizes])}, = entry",
+            f"    return function({given})",
+            "def key(values):",
+            *(f"    {line}" for line in read),
+            f"    return ({key})",
+        ]
+        namespace: dict[str, Any] = {f"n{k}": name for k, name in enumerate(names)}
+        namespace |= {"program": program, "ready": self.ready, "trait": program.target.trait}
+        exec("\n".join(lines), namespace)
+        self.call: Callable[[Mapping[str, Any]], Any] = namespace["call"]
+        self._key: Callable[[Mapping[str, Any]], tuple] = namespace["key"]
+
+    def remember(self, arrays: Mapping[str, Any], entry: tuple) -> None:
+        """Arrays like these need not be checked again; what is no array is not remembered."""
+        if len(self.ready) < READY:
+            with suppress(AttributeError):
+                self.ready[self._key(arrays)] = entry
