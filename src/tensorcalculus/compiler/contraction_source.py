@@ -228,8 +228,13 @@ class _Joined:
         piece = self.joiner.join(self.pieces[a], self.pieces[b], set(part[1]), tuple(hint))
         self.w.cost.joined(self.pieces[a].legs, self.pieces[b].legs, piece.legs, self.sizes)
         piece = Piece(self.named(piece), piece.legs)
-        self.w.merged[key] = Piece(piece.text, tuple(names[i] for i in piece.legs))
+        self.store(key, names, piece)
         return piece
+
+    def store(self, key: Key, names: dict[int, int], piece: Piece) -> None:
+        """Let others find a named array."""
+        self.w.merged[key] = Piece(piece.text, tuple(names[i] for i in piece.legs))
+        self.w.planner.made.add(key)
 
     def named(self, piece: Piece) -> str:
         return self.w.name(piece.text, self.count(piece.legs))
@@ -277,7 +282,7 @@ class _Joined:
         if not last and (shared or ".solve(" in piece.text):
             piece = Piece(self.named(piece), piece.legs)
             if clean:
-                self.w.merged[key] = Piece(piece.text, tuple(names[i] for i in piece.legs))
+                self.store(key, names, piece)
         elif ".solve(" in piece.text:
             piece = Piece(self.named(piece), piece.legs)  # the same solve may stand elsewhere
         return piece

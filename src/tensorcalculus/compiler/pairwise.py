@@ -83,12 +83,10 @@ class Joiner:
             return self.product(a, b, wanted)
         left = tuple(i for i in a.legs if i not in b.legs)
         right = tuple(i for i in b.legs if i not in a.legs)
-        if batch:
-            if not left and not right:
-                return self.inner_of_rows(a, b, batch, summed)
-            return self.stacked(a, b, batch, left, right, summed)
+        if batch and not left and not right:
+            return self.inner_of_rows(a, b, batch, summed)
         for solver, other in ((a, b), (b, a)):
-            if solver.solver and len(summed) == 1 and len(other.legs) <= 2:
+            if solver.solver and not batch and len(summed) == 1 and len(other.legs) <= 2:
                 return self.solved(solver, other, summed[0])
         if not left and not right:
             return self.inner(a, b)
@@ -96,6 +94,8 @@ class Joiner:
         first = next((i for i in wanted if i in left or i in right), None)
         if first in right or not left:
             a, b, left, right = b, a, right, left
+        if batch:
+            return self.stacked(a, b, batch, left, right, summed)
         return self.matmul(a, b, left, right, summed)
 
     def product(self, a: Piece, b: Piece, wanted: Legs) -> Piece:

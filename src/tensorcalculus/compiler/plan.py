@@ -122,6 +122,7 @@ class Planner:
     units: set[Key] = field(default_factory=set)
     """Pairs that are joined wherever they stand."""
     made: set[Key] = field(default_factory=set)
+    """What is stored, and costs nothing where it is needed again."""
 
     def announce(self, networks: Sequence[Network]) -> None:
         """Tell of all contractions of a program, to find the pairs that they share."""
@@ -178,9 +179,7 @@ class Planner:
         """The tree of joins of least estimated time, and that time in nanoseconds."""
         if len(parts) > SMALL:
             return _searched(parts, out, sizes)
-        tree, time = self._best(parts, out, sizes)
-        self._remember(tree, parts)
-        return tree, time
+        return self._best(parts, out, sizes)
 
     def _best(
         self, parts: Sequence[Part], out: Sequence[int], sizes: Mapping[int, int]
@@ -212,12 +211,6 @@ class Planner:
             best[subset] = (time, join)
         time, tree = best[everything]
         return tree, time
-
-    def _remember(self, tree: int | Join, parts: Sequence[Part]) -> None:
-        if isinstance(tree, Join):
-            self.made.add(key_of([parts[k] for k in tree.members], tree.legs)[0])
-            self._remember(tree.first, parts)
-            self._remember(tree.second, parts)
 
 
 _OPTIMAL = 14

@@ -8,7 +8,7 @@ here; nothing that a user typed enters the source except as a comment.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from math import prod
 
@@ -218,9 +218,8 @@ class Emitter:
                 stack.pop()
                 continue
             # Deep chains are written from the inside out, without recursion.
-            waiting = [
-                c for c in top.children if c not in self.values and not isinstance(c, Number)
-            ]
+            waiting = [c for c in self.needed(top) if c not in self.values]
+            waiting = [c for c in waiting if not isinstance(c, Number)]
             deep = [c for c in waiting if c.size > 40]
             if deep:
                 stack.extend(deep)
@@ -234,6 +233,12 @@ class Emitter:
                 piece = Piece(self.name(piece.text, entries, letter), piece.legs)
             self.values[top] = piece
         return self.values[node]
+
+    def needed(self, node: Expr) -> Iterable[Expr]:
+        """What is to be written before a node: its children, or theirs where it writes them."""
+        if not isinstance(node, Combination):
+            return node.children
+        return (d for c in node.children for d in (c.children if self.alone(c) else (c,)))
 
     def loose(self, node: Expr) -> Piece:
         """``node`` up to broadcasting: axes along which it is constant may be missing or unit."""
