@@ -29,9 +29,9 @@ Length = Callable[[Dim], int]
 def expand(roots: list[Expr], length: Length) -> list[Expr]:
     """The same functions, sums inside of products multiplied out where it pays.
 
-    Only sums with a term that is itself a product summed over, whose rounding errors are there
-    anyway, or a diagonal, which touches other entries.  A difference of data, whose digits would
-    cancel, stays as it is.
+    A difference of data, whose digits would cancel, stays as it is, unless a term of it is itself a
+    product summed over, whose rounding errors are there anyway, or a diagonal, which touches other
+    entries.
     """
     uses: dict[Expr, int] = {}
     for node in walk(*roots):
@@ -76,9 +76,11 @@ def expand(roots: list[Expr], length: Length) -> list[Expr]:
 
 
 def _fits(total: Combination) -> bool:
-    """Whether a sum may be multiplied out: some term is a product that is summed over."""
+    """Whether a sum may be multiplied out: no difference, or a term is summed over itself."""
     if not 1 < len(total.terms) <= LARGEST or total.ndim < 2:
         return False
+    if all(c > 0 for c in total.coefficients) or all(c < 0 for c in total.coefficients):
+        return True
     return any(isinstance(t, Contraction) and _is_rounded(t) for t in total.terms)
 
 

@@ -34,6 +34,7 @@ from tensorcalculus.expr.node import (
     Map,
     Number,
     Operation,
+    Scalar,
     Size,
     Variable,
     walk,
@@ -383,38 +384,42 @@ class Emitter:
     ) -> Piece:
         """Terms along diagonals, added to the others in place."""
         shape, entries = self.shape(node.shape), self.entries_of(node)
-        parts = []
-        for c, t in diagonal:
-            carried = {i for legs in t.legs for i in legs}
-            unique = tuple(dict.fromkeys(t.out))
-            value = contraction_source.contraction(
-                self, t, tuple(i for i in unique if i in carried)
-            )
-            spread = expanded(value, unique, self.target)
-            factor = "" if abs(c) == 1 else f"{number(abs(c))} * "
-            body = f"{factor}{spread.wrapped(2 if not factor else 3)}"
-            parts.append(("-" if c < 0 else "+", t.out, unique, body))
+        axes = tuple(range(node.ndim))
         if self.target.functional:
             text = dense.text
-            for sign, out, unique, body in parts:
-                placed = self.target.placed(body, pattern(out, unique), shape)
-                lead = f"{text} {sign} " if text else ("-" if sign == "-" else "")
+            for c, t in diagonal:
+                unique, body = self.along_diagonal(c, t)
+                placed = self.target.placed(body, pattern(t.out, unique), shape)
+                sign = "-" if c < 0 else "+"
+                lead = f"{text} {sign} " if text else sign.strip("+")
                 text = f"{lead}{placed}"
-            return Piece(self.name(text, entries), tuple(range(node.ndim)))
+            return Piece(self.name(text, entries), axes)
+        # The others first: what they need can go before the terms take memory.
         if not dense.text:
-            # The first diagonal of an array of zeros is written, not added.
-            sign, out, unique, body = parts[0]
             target = self.fresh(self.target.zeros(shape), entries)
-            body = body if sign == "+" else f"-({body})"
-            self.lines.append(f"{_view(target, out, unique)}[...] = {body}")
-            parts = parts[1:]
         elif fresh:
             target = self.fresh(f"np.asarray({dense.text}, dtype)", entries)
         else:
             target = self.fresh(f"np.array(np.broadcast_to({dense.text}, {shape}), dtype)", entries)
-        for sign, out, unique, body in parts:
-            self.lines.append(f"{_view(target, out, unique)}[...] {sign}= {body}")
-        return Piece(target, tuple(range(node.ndim)))
+        for k, (c, t) in enumerate(diagonal):
+            unique, body = self.along_diagonal(c, t)
+            view = f"{_view(target, t.out, unique)}[...]"
+            if k == 0 and not dense.text:
+                # The first diagonal of an array of zeros is written, not added.
+                self.lines.append(f"{view} = {body}" if c > 0 else f"{view} = -({body})")
+            else:
+                self.lines.append(f"{view} {'-' if c < 0 else '+'}= {body}")
+        return Piece(target, axes)
+
+    def along_diagonal(self, c: Scalar, t: Contraction) -> tuple[tuple[int, ...], str]:
+        """The labels of a term with equal axes, and the text of ``abs(c)`` times its values."""
+        carried = {i for legs in t.legs for i in legs}
+        unique = tuple(dict.fromkeys(t.out))
+        value = contraction_source.contraction(self, t, tuple(i for i in unique if i in carried))
+        spread = expanded(value, unique, self.target)
+        if abs(c) == 1:
+            return unique, spread.wrapped(2)
+        return unique, f"{number(abs(c))} * {spread.wrapped(3)}"
 
     def patterned(self, node: Contraction, value: Piece) -> Piece:
         """Write a value along the diagonal, or over the whole, of a new array."""
