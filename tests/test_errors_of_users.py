@@ -414,3 +414,11 @@ def test_arrays_of_variables_that_cancelled_are_accepted_in_any_order():
     assert third(A=A, X=tall).shape == first(A=A, X=wide).shape == (2, 3)
     with pytest.raises(tc.InputError, match="X has shape"):
         first(A=A, X=np.ones((7, 7)))
+
+
+def test_errors_of_calls_come_alone() -> None:
+    run = tc.compile(tc.parse("x'*x", x="n"))
+    for call in (run, tc.parse("x'*x", x="n")):
+        with pytest.raises(tc.TensorCalculusError) as caught:
+            call(x=np.ones((2, 2)))
+        assert caught.value.__context__ is None

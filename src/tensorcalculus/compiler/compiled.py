@@ -51,10 +51,11 @@ class Compiled:
         )
         # A program of one expression gives its value, also where a list of one was asked for.
         self._wrapped = len(self.outputs) == 1 and not isinstance(outputs, Expr)
+        self._call = self._program.results if self._wrapped else self._program.direct.call
 
     def __call__(self, /, **values: Any) -> Any:
         """All outputs, in their order; one output alone comes without a tuple."""
-        return self._program.results(values) if self._wrapped else self._program(values)
+        return self._call(values)
 
     def batched(self, *names: str) -> Callable[..., Any]:
         """The function over a batch: the arrays named have one more axis, in front.

@@ -10,8 +10,30 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tensorcalculus.errors import InputError
+
 if TYPE_CHECKING:
     from tensorcalculus.compiler.program import Program
+
+EXPLAINED = (np.linalg.LinAlgError, ZeroDivisionError, MemoryError, ValueError)
+
+
+def explained(error: Exception) -> InputError:
+    """What went wrong in generated code, in the words of the caller."""
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, np.linalg.LinAlgError):
+        return InputError(f"the expression cannot be evaluated here: {error}")
+    if isinstance(error, ZeroDivisionError):
+        return InputError("the expression divides by a size that is 0")
+    if isinstance(error, MemoryError):
+        return InputError(f"a result does not fit into memory: {error}")
+    if "too big" in str(error) or "Maximum allowed" in str(error):
+        return InputError(f"a result is larger than an array can be: {error}")
+    return InputError(f"the shapes of the arrays do not fit together: {error}")
+
 
 READY = 256
 """Combinations of shapes that are remembered for one set of names."""
@@ -20,7 +42,12 @@ READY = 256
 class Dispatcher:
     """Calls of a program with arrays of these names, in any order."""
 
-    def __init__(self, program: Program, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        names: Sequence[str],
+        otherwise: Callable[[Mapping[str, Any]], Any],
+    ) -> None:
         self.ready: dict[tuple, tuple] = {}
         """By the traits of the arrays: the function and the sizes it takes."""
         places = {name: f"x{k}" for k, name in enumerate(names)}
@@ -34,16 +61,22 @@ class Dispatcher:
             *(f"        {line}" for line in read),
             f"        entry = ready[({key})]",
             "    except (KeyError, AttributeError, TypeError):",
-            "        return program.checked(values)",
+            "        entry = None",
+            f"    if entry is None or len(values) != {len(names)}:",
+            "        return otherwise(values)",
             "    program.last = entry",
             f"    {', '.join(['function', *sizes])}, = entry",
-            f"    return function({given})",
+            "    try:",
+            f"        return function({given})",
+            "    except EXPLAINED as error:",
+            "        raise explained(error) from None",
             "def key(values):",
             *(f"    {line}" for line in read),
             f"    return ({key})",
         ]
         namespace: dict[str, Any] = {f"n{k}": name for k, name in enumerate(names)}
         namespace |= {"program": program, "ready": self.ready, "trait": program.target.trait}
+        namespace |= {"EXPLAINED": EXPLAINED, "explained": explained, "otherwise": otherwise}
         exec("\n".join(lines), namespace)
         self.call: Callable[[Mapping[str, Any]], Any] = namespace["call"]
         self._key: Callable[[Mapping[str, Any]], tuple] = namespace["key"]

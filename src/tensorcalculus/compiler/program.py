@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tensorcalculus.compiler.cost import Cost
-from tensorcalculus.compiler.dispatch import Dispatcher
+from tensorcalculus.compiler.dispatch import EXPLAINED, Dispatcher, explained
 from tensorcalculus.compiler.sizes import bind_arrays, size_given, solve_sizes
 from tensorcalculus.compiler.source import Emitter
 from tensorcalculus.compiler.stable import stabilize
@@ -79,8 +79,7 @@ class Program:
         self._compiled: dict[tuple, Loaded] = {}
         self.last: tuple | None = None
         """The function of the last call and its sizes, in the order of ``symbols``."""
-        self._count = len(self.variables)
-        self._direct = Dispatcher(self, list(self.variables))
+        self.direct = Dispatcher(self, list(self.variables), self.otherwise)
         self._wider: dict[tuple[str, ...], Dispatcher] = {}
         """For calls with arrays of variables that cancelled."""
 
@@ -121,18 +120,15 @@ class Program:
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
         """The value of the one expression, or a tuple of all."""
-        way = self._direct
-        if len(values) != self._count:
-            way = self._wider.get((*values,))
-            if way is None:
-                return self.checked(values)
-        try:
-            return way.call(values)
-        except _EXPLAINED as error:
-            raise _explained(error) from None
+        return self.direct.call(values)
+
+    def otherwise(self, values: Mapping[str, Any]) -> Any:
+        """A call with other names than those of the variables, or arrays not seen yet."""
+        wider = self._wider.get((*values,))
+        return self.checked(values) if wider is None else wider.call(values)
 
     def checked(self, values: Mapping[str, Any]) -> Any:
-        """A call with arrays that have not been seen yet."""
+        """A call in which everything is checked."""
         if self.free_symbols or values.keys() != self.variables.keys():
             return self._with_context(values)
         arrays, sizes = bind_arrays(self.variables, values, self.target)
@@ -181,8 +177,8 @@ class Program:
         entry = self.last = (function, *lengths)
         try:
             result = function(*arrays, *lengths)
-        except _EXPLAINED as error:
-            raise _explained(error) from None
+        except EXPLAINED as error:
+            raise explained(error) from None
         results = result if len(self.roots) > 1 else (result,)
         own = results if self.target.functional else _apart(results, arrays)
         # Straight-line code gives new arrays always or never.
@@ -193,11 +189,11 @@ class Program:
     def _remember(self, named: dict[str, Any], entry: tuple) -> None:
         """Calls with arrays like these go straight to the function from now on."""
         if named.keys() == self.variables.keys():
-            self._direct.remember(named, entry)
-        elif len(named) > self._count:
+            self.direct.remember(named, entry)
+        elif len(named) > len(self.variables):
             names = (*named,)
             if names not in self._wider and len(self._wider) < WIDER:
-                self._wider[names] = Dispatcher(self, names)
+                self._wider[names] = Dispatcher(self, names, self.checked)
             if names in self._wider:
                 self._wider[names].remember(named, entry)
 
@@ -238,24 +234,6 @@ class Program:
             function = self.target.finish(self, self.target.load(text, self.store))
             self._compiled[key] = Loaded(text, function)
         return key
-
-
-_EXPLAINED = (np.linalg.LinAlgError, ZeroDivisionError, MemoryError, ValueError)
-
-
-def _explained(error: Exception) -> InputError:
-    """What went wrong in generated code, in the words of the caller."""
-    if isinstance(error, InputError):
-        return error
-    if isinstance(error, np.linalg.LinAlgError):
-        return InputError(f"the expression cannot be evaluated here: {error}")
-    if isinstance(error, ZeroDivisionError):
-        return InputError("the expression divides by a size that is 0")
-    if isinstance(error, MemoryError):
-        return InputError(f"a result does not fit into memory: {error}")
-    if "too big" in str(error) or "Maximum allowed" in str(error):
-        return InputError(f"a result is larger than an array can be: {error}")
-    return InputError(f"the shapes of the arrays do not fit together: {error}")
 
 
 def _symbols(variable: Variable) -> list[str]:
