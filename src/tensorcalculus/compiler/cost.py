@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
+from tensorcalculus.compiler.plan import CALL, ENTRY, PRODUCT
+
 _NAME = re.compile(r"\bt\d+\b")
 
 
@@ -25,6 +27,11 @@ class Cost:
     peak_bytes: float = 0.0
     contractions: list[str] = field(default_factory=list)
     """Each pairwise step: the einsum it does and its flops."""
+
+    @property
+    def nanoseconds(self) -> float:
+        """A rough time, to choose between ways to the same numbers; see ``plan``."""
+        return 0.5 * PRODUCT * self.flops + ENTRY * self.bytes / 8 + CALL * len(self.contractions)
 
     def entrywise(self, arrays: int, size: float) -> None:
         """``arrays`` arrays of ``size`` entries read, one written."""

@@ -7,7 +7,7 @@ depends on the sizes; the estimate of time is that of the planner.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from math import prod
 
 from tensorcalculus.compiler.contraction_source import symmetric_halves
@@ -33,12 +33,7 @@ def expand(roots: list[Expr], length: Length) -> list[Expr]:
     product summed over, whose rounding errors are there anyway, or a diagonal, which touches other
     entries.
     """
-    uses: dict[Expr, int] = {}
-    for node in walk(*roots):
-        for child in node.children:
-            uses[child] = uses.get(child, 0) + 1
-    for root in roots:
-        uses[root] = uses.get(root, 0) + 1
+    uses = uses_of(roots)
 
     # A sum of which every user multiplies it out need not be made; the users share its terms.
     candidates: dict[Combination, list[Contraction]] = {}
@@ -55,8 +50,9 @@ def expand(roots: list[Expr], length: Length) -> list[Expr]:
         if total in blocked or any(u in chosen for u in users):
             continue
         making = _time_to_make(total, uses, length)
-        factored = making + sum(_time(u, length) for u in users)
-        expanded = sum(_time(t, length) for u in users for _, t in _terms(u, total))
+        factored = making + sum(_time_of(u, length) for u in users)
+        there = uses.keys() - {t for t in total.terms if uses[t] <= 1}
+        expanded = sum(_time_of(t, length, there) for u in users for _, t in _terms(u, total))
         if expanded < WORTH * factored:
             chosen |= dict.fromkeys(users, total)
 
@@ -73,6 +69,17 @@ def expand(roots: list[Expr], length: Length) -> list[Expr]:
                 new = add(list(_terms(new, total)))
         done[node] = new
     return [done[root] for root in roots]
+
+
+def uses_of(roots: list[Expr]) -> dict[Expr, int]:
+    """How often each node is needed; a root once more."""
+    uses: dict[Expr, int] = {}
+    for node in walk(*roots):
+        for child in node.children:
+            uses[child] = uses.get(child, 0) + 1
+    for root in roots:
+        uses[root] = uses.get(root, 0) + 1
+    return uses
 
 
 def _fits(total: Combination) -> bool:
@@ -116,16 +123,22 @@ def _time_to_make(total: Combination, uses: dict[Expr, int], length: Length) -> 
     time = step_time((0,), (0,), {0}, {0: entries}) * len(total.terms)
     for t in total.terms:
         if uses.get(t, 0) <= 1:
-            time += _time(t, length)
+            time += _time_of(t, length)
     return time
 
 
-def _time(e: Expr, length: Length) -> float:
-    """Estimated nanoseconds of one contraction, its operands given; sums of several added up."""
+def _time_of(e: Expr, length: Length, there: Container[Expr] | None = None) -> float:
+    """Estimated nanoseconds of one contraction, its operands given; sums of several added up.
+
+    With a set of what is there, contractions among the operands that are not have to be made.
+    """
     if isinstance(e, Combination):
-        return sum(_time(t, length) for t in e.terms)
+        return sum(_time_of(t, length, there) for t in e.terms)
     if not isinstance(e, Contraction):
         return 0.0
+    inner = 0.0
+    if there is not None:
+        inner = sum(_time_of(o, length, there) for o in e.operands if o not in there)
     arrays = Arrays()
     parts: list[Part] = [
         (arrays.number(o, legs), tuple(dict.fromkeys(legs)))
@@ -133,11 +146,11 @@ def _time(e: Expr, length: Length) -> float:
         if legs
     ]
     if not parts:
-        return 0.0
+        return inner
     carried = {i for _, legs in parts for i in legs}
     out = tuple(i for i in dict.fromkeys(e.out) if i in carried)
     sizes = {i: max(1, length(d)) for i, d in enumerate(e.dims)}
     if len(parts) == 1:
-        return step_time(parts[0][1], parts[0][1], set(out), sizes)
+        return inner + step_time(parts[0][1], parts[0][1], set(out), sizes)
     time = Planner().time(Network(tuple(parts), out, sizes, arrays))
-    return HALVED * time if symmetric_halves(e) else time
+    return inner + (HALVED * time if symmetric_halves(e) else time)

@@ -26,7 +26,7 @@ Key = tuple
 # Nanoseconds: of a call; of a multiplication and addition inside a matrix product; of an entry
 # read for a matrix-vector product; of an entry read or written one by one; of a call that
 # multiplies arrays of one shape entry by entry.
-_CALL, _PRODUCT, _READ, _ENTRY = 1000.0, 0.06, 0.3, 0.5
+CALL, PRODUCT, READ, ENTRY = 1000.0, 0.06, 0.3, 0.5
 _ALIKE = 400.0
 HALVED = 0.6
 """What a symmetric product takes of the time of another, as half of it is computed."""
@@ -52,11 +52,11 @@ def step_time(a: Legs, b: Legs, keep: set[int], sizes: Mapping[int, int]) -> flo
     result = batch * left * right
     traffic = batch * summed * (left + right) + result
     if all(i in keep for i in shared):
-        return (_ALIKE if left == right == 1 else _CALL) + _ENTRY * traffic
+        return (_ALIKE if left == right == 1 else CALL) + ENTRY * traffic
     if min(left, right) == 1:
-        return _CALL + (_READ if batch == 1 or left * right > 1 else _ENTRY) * traffic
+        return CALL + (READ if batch == 1 or left * right > 1 else ENTRY) * traffic
     stacked = 100.0 * batch if batch > 1 else 0.0  # a call into BLAS for each matrix of a stack
-    return _CALL + stacked + _PRODUCT * result * summed + 0.5 * _ENTRY * traffic
+    return CALL + stacked + PRODUCT * result * summed + 0.5 * ENTRY * traffic
 
 
 def kept_labels(inside: Sequence[Part], rest: Sequence[Part], out: Sequence[int]) -> Legs:
@@ -169,7 +169,7 @@ class Planner:
 
     def time(self, network: Network) -> float:
         """About the time of the best order."""
-        if len(network.parts) <= _EXACT:
+        if len(network.parts) <= EXACT:
             return self._best(network.parts, network.out, network.sizes)[1]
         return _greedy_time(network)
 
@@ -215,7 +215,7 @@ class Planner:
 
 _OPTIMAL = 14
 """Operands up to which cotengra searches all orders; nodes seldom have more."""
-_EXACT = 5
+EXACT = 5
 """Operands up to which the estimate of a time is that of the best order."""
 _EFFORT = 20_000
 """Pairs up to which what contractions share is looked for."""
@@ -231,7 +231,9 @@ def _modest(network: Network, a: int, b: int) -> bool:
 
 
 def _greedy_time(network: Network) -> float:
-    """The time of an order that always joins the pair which saves most memory."""
+    """The time of an order that always joins the pair which saves most memory, the quickest of
+    several such.
+    """
     total = 0.0
     while len(network.parts) > 1:
         options = []
@@ -241,10 +243,10 @@ def _greedy_time(network: Network) -> float:
                 inside = [network.parts[a], network.parts[b]]
                 kept = kept_labels(inside, network.rest(a, b), network.out)
                 grown = network.count(kept) - network.count(legs_a) - network.count(legs_b)
-                options.append((grown, a, b, kept))
-        _, a, b, kept = min(options)
-        legs_a, legs_b = network.parts[a][1], network.parts[b][1]
-        total += step_time(legs_a, legs_b, set(kept), network.sizes)
+                time = step_time(legs_a, legs_b, set(kept), network.sizes)
+                options.append((grown, time, a, b, kept))
+        _, time, a, b, kept = min(options)
+        total += time
         part: Part = (-1, kept)
         network = replace(network, parts=(*network.rest(a, b), part))
     return total

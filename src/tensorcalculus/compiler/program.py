@@ -10,8 +10,8 @@ import numpy as np
 
 from tensorcalculus.compiler.cost import Cost
 from tensorcalculus.compiler.dispatch import EXPLAINED, Dispatcher, explained
+from tensorcalculus.compiler.factoring import written
 from tensorcalculus.compiler.sizes import bind_arrays, size_given, solve_sizes
-from tensorcalculus.compiler.source import Emitter
 from tensorcalculus.compiler.stable import stabilize
 from tensorcalculus.compiler.store import Store
 from tensorcalculus.compiler.targets import TARGETS, Target
@@ -98,13 +98,11 @@ class Program:
     def cost(self, sizes: Mapping[str, int] | None = None) -> Cost:
         """What a call costs at these sizes, typical ones where none are given."""
         wanted = self._with_typical(sizes)
-        emitter = self._emitter(wanted)
-        emitter.source()
-        return emitter.cost
+        return self._written(wanted)[1]
 
-    def _emitter(self, sizes: Mapping[str, int]) -> Emitter:
+    def _written(self, sizes: Mapping[str, int]) -> tuple[str, Cost]:
         reuse = self.store is not None
-        return Emitter(self.roots, self.variables, self.symbols, sizes, self.target, reuse)
+        return written(self.roots, self.variables, self.symbols, sizes, self.target, reuse)
 
     def at(self, sizes: Mapping[str, int]) -> Callable:
         """The function of arrays, in the order of ``variables``, for known sizes; nothing is
@@ -230,7 +228,7 @@ class Program:
         key = tuple([int(n).bit_length() for n in lengths])
         if key not in self._compiled:
             sizes = dict(zip(self.symbols, lengths, strict=True))
-            text = self._emitter(sizes).source()
+            text, _ = self._written(sizes)
             function = self.target.finish(self, self.target.load(text, self.store))
             self._compiled[key] = Loaded(text, function)
         return key

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tensorcalculus.compiler.compiled import Compiled
+from tensorcalculus.compiler.factoring import written
 from tensorcalculus.compiler.program import TYPICAL_SIZE, Program
 from tensorcalculus.compiler.sizes import size_given
-from tensorcalculus.compiler.source import Emitter
 from tensorcalculus.compiler.targets import TARGETS
 from tensorcalculus.errors import InputError, nearest
 from tensorcalculus.export import example, helpers
@@ -221,13 +221,13 @@ class _Module:
     def kernels(self) -> Kernels:
         """Generated source with the kernels that it calls."""
         program = self.program
-        written = Emitter(
+        source, _ = written(
             program.roots, program.variables, program.symbols, self.sizes, TARGETS[self.language]
-        ).source()
-        function = ast.parse(written).body[0]
+        )
+        function = ast.parse(source).body[0]
         assert isinstance(function, ast.FunctionDef)
         names = [a.arg for a in function.args.args]
-        body = _without_unused(written.splitlines()[function.body[0].lineno - 1 :])
+        body = _without_unused(source.splitlines()[function.body[0].lineno - 1 :])
         if len(self.outputs) == 1 and not self.single:
             assert body[-1].startswith("    return ")
             body[-1] = f"    return ({body[-1].removeprefix('    return ')},)"

@@ -30,7 +30,7 @@ def common_factor(node: Combination) -> Expr | None:
         if len(places) < 2:
             continue
         operand, classes = signature[0], signature[1]
-        rank = _remainder_order(node, classes)
+        rank = remainder_order(node, classes)
         terms = [node.terms[t] for t, _ in places]
         if rank > node.ndim and any(_tensors(t) > 2 for t in terms):
             continue  # the remainders would be products of higher order than the result
@@ -43,7 +43,7 @@ def common_factor(node: Combination) -> Expr | None:
             best = (key, places)
     if best is None:
         return None
-    return _factored(node, best[1])
+    return factored(node, best[1])[0]
 
 
 @rule(Combination, "hyperbolic", "exp(x)+exp(-x) = 2*cosh(x), exp(x)-exp(-x) = 2*sinh(x)")
@@ -177,13 +177,16 @@ def _leg_class(i: int, out: tuple[int, ...], others: set[int]) -> tuple[int, boo
     return (out.index(i) if i in out else -1, i in others)
 
 
-def _remainder_order(node: Combination, classes: tuple) -> int:
+def remainder_order(node: Combination, classes: tuple) -> int:
     open_only = sum(1 for place, shared in classes if place >= 0 and not shared)
     joined = sum(1 for place, shared in classes if place < 0 and shared)
     return node.ndim - open_only + joined
 
 
-def _factored(node: Combination, places: list[tuple[int, int]]) -> Expr:
+def factored(node: Combination, places: list[tuple[int, int]]) -> tuple[Expr, Expr]:
+    """A sum with a factor taken out of some terms, and the sum that the factor then stands before;
+    ``places`` holds term and operand of each.
+    """
     chosen = {t for t, _ in places}
     rest: list[tuple[Scalar, Expr]] = [
         (c, e)
@@ -198,8 +201,9 @@ def _factored(node: Combination, places: list[tuple[int, int]]) -> Expr:
         remainders.append((node.coefficients[t], remainder))
     assert frame is not None
     operand, legs, axes, out = frame
-    joined = contract([(operand, legs), (add(remainders), axes)], out)
-    return add([*rest, (1, joined)])
+    inner = add(remainders)
+    joined = contract([(operand, legs), (inner, axes)], out)
+    return add([*rest, (1, joined)]), inner
 
 
 def _without(term: Contraction, k: int) -> tuple[Expr, tuple]:
