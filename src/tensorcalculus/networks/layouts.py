@@ -18,8 +18,10 @@ from math import prod
 from tensorcalculus.networks.structure import Legs
 from tensorcalculus.networks.tree import Tree
 
-_CALL = 1500.0
-"""Entries whose copying takes about the time of the calls that move axes."""
+_CALL, _ENTRY, _JUMP = 1000.0, 0.4, 1.6
+"""Nanoseconds to move axes: of the calls, of an entry, of a jump in memory."""
+_LONG = 32
+"""Entries that stay together, from which jumps no longer count."""
 _BLOCKS = 5
 """Blocks of axes up to which all their orders are tried."""
 
@@ -35,10 +37,22 @@ class Arrangement:
     rows: Legs
     columns: Legs
     summed: Legs
-    moved: tuple[bool, bool, bool]
-    """Whether the entries of x, y and z have to be moved."""
+    orders: tuple[Legs, Legs, Legs]
+    """The orders of x and y that enter the product, and of the z that it gives."""
     cost: float
-    """Entries moved, in all."""
+    """Nanoseconds, about, to move entries into these orders."""
+
+
+def move_time(given: Legs, wanted: Legs, sizes: Sequence[int]) -> float:
+    """Estimated nanoseconds to copy entries in another order; trailing axes that stay run on."""
+    if given == wanted:
+        return 0.0
+    run = 1
+    for i, j in zip(reversed(given), reversed(wanted), strict=True):
+        if i != j:
+            break
+        run *= sizes[i]
+    return _CALL + prod(sizes[i] for i in given) * (_ENTRY + _JUMP / min(run, _LONG))
 
 
 @lru_cache(maxsize=100_000)
@@ -52,28 +66,40 @@ def _arranged(x: Legs, y: Legs, z: Legs, sizes: tuple[int, ...]) -> Arrangement:
     # For each array the groups that it has, as it orders them; None where they are scattered.
     pairs = ((rows, summed), (summed, columns), (rows, columns))
     found = [_grouped(t, len(batch), both, pair) for t, pair in zip(given, pairs, strict=True)]
-    counts = [prod(sizes[i] for i in t) for t in given]
     best: Arrangement | None = None
     for kept in range(8):
         stay = [k for k in range(3) if kept >> k & 1]
-        if any(found[k] is None for k in stay):
+        orders = _agreed([found[k] for k in stay])
+        if orders is None:
             continue
-        orders: dict[frozenset[int], Legs] = {}
-        for k in stay:
-            for group in found[k] or ():
-                if orders.setdefault(frozenset(group), group) != group:
-                    break
-            else:
+        b, m, n, s = (orders.get(frozenset(g), g) for g in (batch, rows, columns, summed))
+        chosen: list[Legs] = []
+        cost = 0.0
+        for k, (first, second) in enumerate(((m, s), (s, n), (m, n))):
+            # The two groups of an array may stand in either order.
+            options = {b + first + second: None, b + second + first: None}
+            if k in stay:
+                chosen.append(given[k])
                 continue
-            break
-        else:
-            moved = [k not in stay for k in range(3)]
-            cost = sum(_CALL + counts[k] for k in range(3) if moved[k])
-            if best is None or cost < best.cost:
-                order = [orders.get(frozenset(g), g) for g in (batch, rows, columns, summed)]
-                best = Arrangement(*order, (moved[0], moved[1], moved[2]), cost)
+            time, order = min((move_time(given[k], order, sizes), order) for order in options)
+            cost += time
+            chosen.append(order)
+        if best is None or cost < best.cost:
+            best = Arrangement(b, m, n, s, (chosen[0], chosen[1], chosen[2]), cost)
     assert best is not None  # all three may be moved
     return best
+
+
+def _agreed(found: Sequence[tuple[Legs, ...] | None]) -> dict[frozenset[int], Legs] | None:
+    """One order for each group, where all arrays have theirs together and agree."""
+    orders: dict[frozenset[int], Legs] = {}
+    for groups in found:
+        if groups is None:
+            return None
+        for group in groups:
+            if orders.setdefault(frozenset(group), group) != group:
+                return None
+    return orders
 
 
 def _grouped(
@@ -92,7 +118,7 @@ def _grouped(
 
 
 def arrange(x: Legs, y: Legs, z: Legs, sizes: Sequence[int]) -> Arrangement:
-    """The matrix product for arrays in these orders that moves the fewest entries.
+    """The matrix product for arrays in these orders that is quickest to prepare.
 
     Equal patterns are looked up, whatever the numbers of their labels.
     """
@@ -102,17 +128,21 @@ def arrange(x: Legs, y: Legs, z: Legs, sizes: Sequence[int]) -> Arrangement:
     plain = [tuple(numbers[i] for i in legs) for legs in (x, y, z)]
     back = tuple(numbers)
     found = _arranged(*plain, tuple(sizes[i] for i in back))
-    groups = [
-        tuple(back[k] for k in g) for g in (found.batch, found.rows, found.columns, found.summed)
-    ]
-    return Arrangement(*groups, found.moved, found.cost)
+
+    def named(group: Legs) -> Legs:
+        return tuple(back[k] for k in group)
+
+    groups = map(named, (found.batch, found.rows, found.columns, found.summed))
+    first, second, third = map(named, found.orders)
+    return Arrangement(*groups, (first, second, third), found.cost)
 
 
-def choose(tree: Tree) -> list[Legs]:
+def choose(tree: Tree) -> tuple[list[Legs], float]:
     """An order of axes for every array of a tree: leaves as given, then one for each step.
 
     Each intermediate array in turn takes the best order for the join that makes it and the one
-    that uses it, while the others stay; two rounds over the tree settle it.
+    that uses it, while the others stay; a few rounds over the tree settle it.  Also returns the
+    nanoseconds, about, that moving axes takes on the way up.
     """
     leaves, steps, sizes = tree.structure.legs, tree.steps, tree.structure.sizes
     layouts = list(leaves)
@@ -152,7 +182,10 @@ def choose(tree: Tree) -> list[Legs]:
             layouts[node] = best
         if not changed:
             break
-    return layouts
+    total = 0.0
+    for k, (a, b) in enumerate(steps):
+        total += arrange(layouts[a], layouts[b], layouts[len(leaves) + k], sizes).cost
+    return layouts, total
 
 
 def _candidates(now: Legs, a: Legs, b: Legs, other: Legs, parent: Legs) -> list[Legs]:

@@ -79,8 +79,8 @@ class Environments:
         self.structure, self.target, self.wanted = structure, target, wanted
         self.reduced = structure.reduced()
         self._passes: dict[tuple, Pass] = {}
-        self.tree = search(self.reduced, effort)
-        self.layouts = choose(self.tree)
+        chosen = [(tree, choose(tree)) for tree in search(self.reduced, effort)]
+        self.tree, (self.layouts, _) = min(chosen, key=lambda item: item[0].time + item[1][1])
         if memory_limit is not None:
             self._slice(memory_limit, effort)
 
@@ -105,7 +105,7 @@ class Environments:
             tree = sliced(self.reduced, effort, largest)
             if tree == self.tree:
                 continue
-            self.tree, self.layouts = tree, choose(tree)
+            self.tree, (self.layouts, _) = tree, choose(tree)
             self._passes.clear()
             peak = self._pass("gradients").peak + self._whole_results()
             least = min(peak, least)

@@ -92,12 +92,9 @@ class Writer:
         """The two joined, summed over the labels that ``wanted`` lacks."""
         self.multiplications += self.count(tuple({*x.legs, *y.legs}))
         how = arrange(x.legs, y.legs, wanted, self.sizes)
-        if how.moved[0]:
-            x = self.moved(x, how.batch + how.rows + how.summed)
-        if how.moved[1]:
-            y = self.moved(y, how.batch + how.summed + how.columns)
+        x, y = self.moved(x, how.orders[0]), self.moved(y, how.orders[1])
         rows, columns = how.rows, how.columns
-        if not how.moved[2] and wanted != how.batch + rows + columns:
+        if how.orders[2] != how.batch + rows + columns:
             x, y, rows, columns = y, x, columns, rows
         result = self.joined(x, y, how.batch, rows, columns, how.summed)
         return self.moved(result, wanted)

@@ -12,8 +12,15 @@ from tensorcalculus.networks.structure import Legs, Structure
 
 OPTIMAL = 8
 """Operands up to which all orders are searched."""
-EFFORT = 32
-"""Trees tried for larger networks, unless the caller says otherwise."""
+EFFORT = 6
+"""Trees looked for in larger networks, unless the caller says otherwise."""
+LARGE = 1000
+"""Operands from which one tree is all that is looked for, without annealing."""
+KEPT = 4
+"""Trees for which orders of axes are compared."""
+_WEIGHTS = (16, 64)
+_CALL, _PRODUCT, _ENTRY = 1000.0, 0.06, 0.5
+"""Nanoseconds of a call, a multiplication and addition, and an entry read or written."""
 
 _FIRST = 0x10000
 
@@ -46,52 +53,82 @@ class Tree:
         return self.structure.count(self.sliced)
 
 
+    @property
+    def time(self) -> float:
+        """Estimated nanoseconds of one slice, without moving axes: multiplications and memory."""
+        count = self.structure.count
+        sizes = [count(tuple(g)) for g in self.labels]
+        leaves = len(self.structure.legs)
+        total = 0.0
+        for k, (a, b) in enumerate(self.steps):
+            touched = sizes[a] + sizes[b] + sizes[leaves + k]
+            total += _CALL + _PRODUCT * self.cost(k) + _ENTRY * touched
+        return total
+
+
 @lru_cache(maxsize=512)
-def search(structure: Structure, effort: int = EFFORT) -> Tree:
-    """A tree of few multiplications; always the same for the same network.
+def search(structure: Structure, effort: int = EFFORT) -> tuple[Tree, ...]:
+    """Trees of least estimated time, the best first; the same ones for the same network.
 
     Parameters
     ----------
     structure
         A reduced network.
     effort
-        How many trees are tried where there are too many to try all.
+        How many trees are looked for where there are too many to try all.
     """
-    return _as_tree(structure, _found(structure, effort))
+    trees = {_as_tree(structure, found): None for found in _found(structure, effort)}
+    return tuple(sorted(trees, key=lambda tree: tree.time)[:KEPT])
 
 
 @lru_cache(maxsize=512)
 def sliced(structure: Structure, effort: int, largest: int) -> Tree:
     """A tree whose arrays have at most ``largest`` entries, where slicing can reach that."""
-    found = _found(structure, effort)
-    if found is None:
-        return _as_tree(structure, None)
-    found = found.slice(target_size=max(largest, 1), seed=0, allow_outer=False, inplace=False)
-    return _as_tree(structure, found)
+    trees = []
+    for found in _found(structure, effort):
+        if found is not None:
+            found = found.slice(
+                target_size=max(largest, 1), seed=0, allow_outer=False, inplace=False
+            )
+        trees.append(_as_tree(structure, found))
+    return min(trees, key=lambda tree: tree.time * tree.slices)
 
 
-def _found(structure: Structure, effort: int) -> Any:
-    """cotengra's tree; None where there is nothing to choose."""
-    if len(structure.legs) < 2:
-        return None
+@lru_cache(maxsize=64)
+def _found(structure: Structure, effort: int) -> tuple[Any, ...]:
+    """Trees of cotengra; None where there is nothing to choose.
+
+    What annealing minimises is multiplications and, weighted, entries written.
+    """
+    count = len(structure.legs)
+    if count < 2:
+        return (None,)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of partitioners that are not installed
         import cotengra
 
-        given = {
-            "inputs": [tuple(map(_symbol, legs)) for legs in structure.legs],
-            "output": tuple(map(_symbol, structure.out)),
-            "size_dict": {_symbol(i): max(n, 1) for i, n in enumerate(structure.sizes)},
-        }
-        if len(structure.legs) <= OPTIMAL:
-            return cotengra.array_contract_tree(**given, optimize="optimal", canonicalize=False)
-        searches = ["greedy", cotengra.RandomGreedyOptimizer(max_repeats=effort, seed=0)]
-        trees = [
-            cotengra.array_contract_tree(**given, optimize=s, canonicalize=False) for s in searches
-        ]
-        for tree in trees:
-            tree.subtree_reconfigure_(subtree_size=8, minimize="flops", seed=random.Random(0))
-        return min(trees, key=lambda tree: tree.total_flops())
+        inputs = [tuple(map(_symbol, legs)) for legs in structure.legs]
+        output = tuple(map(_symbol, structure.out))
+        lengths = {_symbol(i): max(n, 1) for i, n in enumerate(structure.sizes)}
+
+        def tree(optimize: Any) -> Any:
+            return cotengra.array_contract_tree(
+                inputs, output, lengths, optimize=optimize, canonicalize=False
+            )
+
+        if count <= OPTIMAL:
+            return (tree("optimal"),)
+        found = [tree("greedy")]
+        for k in range(max(1, min(effort, LARGE // count))):
+            weighed = f"combo-{_WEIGHTS[k % len(_WEIGHTS)]}"
+            start = tree(cotengra.RandomGreedyOptimizer(max_repeats=32, seed=k))
+            if count <= LARGE:
+                start.simulated_anneal_(minimize=weighed, seed=k, tsteps=20, numiter=20)
+            start.subtree_reconfigure_(
+                subtree_size=8, minimize=weighed, seed=random.Random(k)
+            )
+            found.append(start)
+        return tuple(found)
 
 
 def _as_tree(structure: Structure, found: Any) -> Tree:
