@@ -13,27 +13,26 @@ from tensorcalculus.networks.builders import (
 )
 from tensorcalculus.networks.environments import (
     Environments,
-    environments,
     gauss_newton,
     hvp,
+    prepare,
     value_and_gradients,
 )
-from tensorcalculus.networks.network import Network, NetworkSum, inner, network
+from tensorcalculus.networks.network import Network, NetworkSum, inner
 
 __all__ = [
     "Environments",
     "Network",
     "NetworkSum",
     "cp",
-    "environments",
     "from_networkx",
     "gauss_newton",
     "htucker",
     "hvp",
     "inner",
     "mps_mpo_sandwich",
-    "network",
     "peps",
+    "prepare",
     "ring",
     "tt",
     "tt_matrix",

@@ -15,7 +15,7 @@ from tensorcalculus.expr.maps import as_power
 from tensorcalculus.expr.node import Contraction, Expr, Number, Scalar, Variable, variables_of
 from tensorcalculus.networks.network import Core, Network, NetworkSum
 from tensorcalculus.networks.passes import Environments
-from tensorcalculus.networks.structure import Structure, placed, taken
+from tensorcalculus.networks.structure import Structure, placed
 from tensorcalculus.networks.tree import EFFORT
 
 MOST = 4096
@@ -27,6 +27,7 @@ class Bound:
 
     def __init__(self, net: Network, names: tuple[str, ...], sizes: Mapping[str, int]) -> None:
         self.names = names
+        self.plans: dict[tuple, Environments] = {}
         labels = {i: k for k, i in enumerate(net.dims)}
         places = {name: k for k, name in enumerate(names)}
         self.structure = Structure(
@@ -37,7 +38,7 @@ class Bound:
         )
 
 
-def environments(
+def prepare(
     net: Network,
     cores: Mapping[str, Any],
     *,
@@ -60,10 +61,10 @@ def environments(
     Examples
     --------
     >>> import numpy as np
-    >>> from tensorcalculus.networks import environments, inner, tt
+    >>> from tensorcalculus.networks import inner, prepare, tt
     >>> net = inner(tt(3), tt(3, name="H"))
     >>> cores = {name: np.ones([2] * v.ndim) for name, v in net.symbols.items()}
-    >>> environments(net, cores).cost
+    >>> prepare(net, cores).cost
     forward 112 flop, with gradients by 6 cores 288 flop (2.57 times), 320 B at most
     """
     plan, _, _ = _prepared(net, cores, wrt, memory_limit, effort)
@@ -221,7 +222,7 @@ def evaluate(net: Network, values: Mapping[str, Any]) -> Any:
         one = target.together({"": 1.0}, [target.array("", 1.0)])[0]
         value = placed(one, (), structure.out, structure.sizes, target)
     else:
-        plan = Environments.of(structure, target, (), None, EFFORT)
+        plan = _planned(bound, target, (), None, EFFORT)
         result = plan.value(arrays)
         value = placed(result, plan.reduced.out, structure.out, structure.sizes, target)
     return value if net.output else _number(value, target)
@@ -389,20 +390,26 @@ def _prepared(
         raise TypeError(f"a network is expected, not {net!r}; see tensorcalculus.network")
     bound, arrays, target = _bound(net, cores)
     names = list(bound.names if wrt is None else [wrt] if isinstance(wrt, str) else wrt)
+    known = set(bound.names)
     for name in names:
-        if name not in bound.names:
+        if name not in known:
             raise InputError(
                 f"wrt names {name!r}, which is no core of the network (its cores: "
                 f"{', '.join(bound.names)}).{nearest(name, bound.names)}"
             )
     if not bound.names:
         raise InputError("the network has no cores left to differentiate by")
-    wanted = tuple(bound.names.index(name) for name in names)
-    return (
-        Environments.of(bound.structure, target, wanted, memory_limit, effort),
-        arrays,
-        names,
-    )
+    return _planned(bound, target, tuple(names), memory_limit, effort), arrays, names
+
+
+def _planned(
+    bound: Bound, target: Target, names: tuple[str, ...], memory_limit: float | None, effort: int
+) -> Environments:
+    key = target.name, names, memory_limit, effort
+    if key not in bound.plans:
+        wanted = tuple(bound.names.index(name) for name in names)
+        bound.plans[key] = Environments.of(bound.structure, target, wanted, memory_limit, effort)
+    return bound.plans[key]
 
 
 def _directions(
@@ -438,12 +445,10 @@ def _number(value: Any, target: Target) -> Any:
 
 __all__ = [
     "Environments",
-    "environments",
     "evaluate",
     "gauss_newton",
     "hvp",
     "network_of",
-    "placed",
-    "taken",
+    "prepare",
     "value_and_gradients",
 ]

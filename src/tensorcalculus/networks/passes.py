@@ -63,7 +63,7 @@ class Pass:
 
 
 class Environments:
-    """The passes over one tree: ``cost``, ``source``, ``tree``; made by :func:`environments`.
+    """The passes over one tree: ``cost``, ``source``, ``tree``; made by ``prepare``.
 
     Its methods take arrays in the order of the cores, checked before.
     """
@@ -79,6 +79,8 @@ class Environments:
         self.structure, self.target, self.wanted = structure, target, wanted
         self.reduced = structure.reduced()
         self._passes: dict[tuple, Pass] = {}
+        self._whole = self.reduced.legs == structure.legs
+        """Whether no core has a diagonal, or a label of its own."""
         chosen = [(tree, choose(tree)) for tree in search(self.reduced, effort)]
         self.tree, (self.layouts, _) = min(chosen, key=lambda item: item[0].time + item[1][1])
         if memory_limit is not None:
@@ -186,7 +188,9 @@ class Environments:
     ) -> tuple[list[Any], list[Any]]:
         """The first ``lead`` results as they are, the others summed over places of each core."""
         places = self.structure.arrays
-        given = [self._taken(k, arrays[a]) for k, a in enumerate(places)]
+        given = [arrays[a] for a in places]
+        if not self._whole:
+            given = [self._taken(k, a) for k, a in enumerate(given)]
         moving: tuple[bool, ...] = ()
         if directions:
             moving = tuple(directions[a] is not None for a in places)
@@ -214,6 +218,9 @@ class Environments:
 
     def _gathered(self, wanted: Sequence[int], parts: Sequence[Any]) -> list[Any]:
         structure, found = self.structure, {}
+        if self._whole and len(set(structure.arrays)) == len(structure.arrays):
+            known = dict(zip((structure.arrays[k] for k in wanted), parts, strict=True))
+            return [known[a] for a in self.wanted] if wanted else []
         for k, part in zip(wanted, parts, strict=True):
             legs, pattern = self.reduced.legs[k], structure.legs[k]
             part = placed(part, legs, pattern, structure.sizes, self.target)
