@@ -335,7 +335,7 @@ def network(
     pairs = list(cores.items()) if isinstance(cores, Mapping) else list(cores)
     made = []
     for pair in pairs:
-        if not (isinstance(pair, Sequence) and len(pair) == 2 and isinstance(pair[0], str)):
+        if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], str)):
             raise InputError(
                 f"core {pair!r} is not a pair of a name and labels; expected ('A', 'i r')"
             )

@@ -12,11 +12,11 @@ from tensorcalculus.networks.structure import Legs, Structure
 
 OPTIMAL = 8
 """Operands up to which all orders are searched."""
-EFFORT = 6
+EFFORT = 4
 """Trees looked for in larger networks, unless the caller says otherwise."""
 LARGE = 1000
 """Operands from which one tree is all that is looked for, without annealing."""
-KEPT = 4
+KEPT = 3
 """Trees for which orders of axes are compared."""
 _WEIGHTS = (16, 64)
 _CALL, _PRODUCT, _ENTRY = 1000.0, 0.06, 0.5
@@ -121,7 +121,7 @@ def _found(structure: Structure, effort: int) -> tuple[Any, ...]:
         found = [tree("greedy")]
         for k in range(max(1, min(effort, LARGE // count))):
             weighed = f"combo-{_WEIGHTS[k % len(_WEIGHTS)]}"
-            start = tree(cotengra.RandomGreedyOptimizer(max_repeats=32, seed=k))
+            start = tree(cotengra.RandomGreedyOptimizer(max_repeats=8, seed=k))
             if count <= LARGE:
                 start.simulated_anneal_(minimize=weighed, seed=k, tsteps=20, numiter=20)
             start.subtree_reconfigure_(
