@@ -91,7 +91,9 @@ def tt(
     axes = _axes(order)
     cores = {f"{name}{k}": _bonds("r", k, order, ends, f"i{k}") for k in axes}
     return network(
-        cores, [f"i{k}" for k in axes], sizes=_sizes(("i", axes, n), _chain("r", order, ends, ranks))
+        cores,
+        [f"i{k}" for k in axes],
+        sizes=_sizes(("i", axes, n), _chain("r", order, ends, ranks)),
     )
 
 
@@ -219,7 +221,12 @@ def mps_mpo_sandwich(
 
 
 def peps(
-    rows: int, columns: int, *, n: DimLike | None = None, bond: DimLike | None = None, name: str = "T"
+    rows: int,
+    columns: int,
+    *,
+    n: DimLike | None = None,
+    bond: DimLike | None = None,
+    name: str = "T",
 ) -> Network:
     """A projected entangled pair state on a grid with open boundary.
 
@@ -322,10 +329,10 @@ def _bonds(letter: str, k: int, order: int, ends: bool, *middle: str) -> tuple[s
 def _chain(letter: str, order: int, ends: bool, given: Sizes) -> tuple[str, range, Sizes]:
     """The bonds of a train; one size for all leaves the outer ones at 1."""
     places = range(order + 1) if ends else range(1, order)
-    single = given is None or isinstance(given, str) or not isinstance(given, Sequence)
-    if ends and single:
-        inside = [given if given is not None else f"{letter}{k}" for k in range(1, order)]
-        return letter, places, [1, *inside, 1]
+    if ends and given is None:
+        return letter, places, [1, *(f"{letter}{k}" for k in range(1, order)), 1]
+    if ends and given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
+        return letter, places, [1, *[given] * (order - 1), 1]
     return letter, places, given
 
 

@@ -1,4 +1,4 @@
-"""A network with arrays: its value, gradients by all cores, and curvature, from one tree of joins."""
+"""A network with arrays: its value, gradients by all cores, curvature, from one tree."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def prepare(
     >>> net = inner(tt(3), tt(3, name="H"))
     >>> cores = {name: np.ones([2] * v.ndim) for name, v in net.symbols.items()}
     >>> prepare(net, cores).cost
-    forward 112 flop, with gradients by 6 cores 288 flop (2.57 times), 320 B at most
+    forward 104 flop, with gradients by 6 cores 296 flop (2.85 times), 296 B at most
     """
     plan, _, _ = _prepared(net, cores, wrt, memory_limit, effort)
     return plan
@@ -133,9 +133,7 @@ def value_and_gradients(
         return _of_sum(net, cores, wrt, memory_limit, effort)
     if isinstance(net, Expr):
         if net.shape:
-            raise InputError(
-                f"the expression has shape {show_shape(net.shape)}; expected a scalar"
-            )
+            raise InputError(f"the expression has shape {show_shape(net.shape)}; expected a scalar")
         coefficient, found = network_of(net)
         if found is None:
             return _of_expression(net, cores, wrt)
@@ -238,7 +236,7 @@ def network_of(e: Expr) -> tuple[Scalar, Network | None]:
     while pending:
         node, legs = pending.pop()
         base, exponent, guarded = as_power(node)
-        inner, value = split_scale(node)[::-1]
+        value, inner = split_scale(node)
         if isinstance(node, Variable):
             if names.setdefault(node.name, node) is not node:
                 return coefficient, None
@@ -257,8 +255,8 @@ def network_of(e: Expr) -> tuple[Scalar, Network | None]:
                 return coefficient, None
             parts = zip(reversed(node.operands), reversed(node.legs), strict=True)
             pending += [(o, tuple(inside[i] for i in g)) for o, g in parts]
-        elif base is not node and not guarded and _small_whole(exponent):
-            pending += [(base, legs)] * int(exponent.value)  # type: ignore[attr-defined]
+        elif base is not node and not guarded and _whole(exponent):
+            pending += [(base, legs)] * _whole(exponent)
         elif inner is not node:
             coefficient *= value
             pending.append((inner, legs))
@@ -271,10 +269,10 @@ def network_of(e: Expr) -> tuple[Scalar, Network | None]:
     return coefficient, Network(tuple(cores), output, dims)
 
 
-def _small_whole(exponent: Expr) -> bool:
-    if not isinstance(exponent, Number):
-        return False
-    return isinstance(exponent.value, int) and 1 < exponent.value <= 4
+def _whole(exponent: Expr) -> int:
+    """An exponent that is worth so many copies, else 0."""
+    value = exponent.value if isinstance(exponent, Number) else 0
+    return value if isinstance(value, int) and 1 < value <= 4 else 0
 
 
 def _of_sum(

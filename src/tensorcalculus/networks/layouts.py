@@ -72,7 +72,7 @@ def _arranged(x: Legs, y: Legs, z: Legs, sizes: tuple[int, ...]) -> Arrangement:
         orders = _agreed([found[k] for k in stay])
         if orders is None:
             continue
-        b, m, n, s = (orders.get(frozenset(g), g) for g in (batch, rows, columns, summed))
+        b, m, n, s = [orders.get(frozenset(g), g) for g in (batch, rows, columns, summed)]
         chosen: list[Legs] = []
         cost = 0.0
         for k, (first, second) in enumerate(((m, s), (s, n), (m, n))):
@@ -132,9 +132,11 @@ def arrange(x: Legs, y: Legs, z: Legs, sizes: Sequence[int]) -> Arrangement:
     def named(group: Legs) -> Legs:
         return tuple(back[k] for k in group)
 
-    groups = map(named, (found.batch, found.rows, found.columns, found.summed))
     first, second, third = map(named, found.orders)
-    return Arrangement(*groups, (first, second, third), found.cost)
+    return Arrangement(
+        named(found.batch), named(found.rows), named(found.columns), named(found.summed),
+        (first, second, third), found.cost,
+    )  # fmt: skip
 
 
 def choose(tree: Tree) -> tuple[list[Legs], float]:
@@ -190,6 +192,7 @@ def choose(tree: Tree) -> tuple[list[Legs], float]:
 
 def _candidates(now: Legs, a: Legs, b: Legs, other: Legs, parent: Legs) -> list[Legs]:
     """Orders by blocks that stay together below and above."""
+
     def kind(i: int) -> tuple[bool, ...]:
         return i in a, i in b, i in other, i in parent
 

@@ -200,16 +200,20 @@ class Network(_Printed):
         """The same network with other names of cores or labels, by functions or dictionaries.
 
         >>> import tensorcalculus as tc
-        >>> tc.network({"A": "i r", "B": "r j"}, output="i j").renamed({"B": "A"}, str.upper)
-        A(I R) A(R J) -> I J
+        >>> tc.network({"A": "i r", "B": "r j"}, output="i j").renamed({"B": "C"}, str.upper)
+        A(I R) C(R J) -> I J
         """
         core, label = _renaming(cores), _renaming(labels)
-        made = {label(i): d for i, d in self.dims.items()}
-        if len(made) < len(self.dims):
+        made = {label(i): d for i, d in self._declared().items()}
+        if len({label(i) for i in self.dims}) < len(self.dims):
             raise InputError("the new labels are not all different; give each label its own")
         moved = [Core(core(c.name), tuple(map(label, c.legs)), c.deleted) for c in self.cores]
         dims = _same_axes(moved, made)
         return Network(tuple(moved), tuple(map(label, self.output)), dims, self.groups)
+
+    def _declared(self) -> dict[str, Dim]:
+        """The sizes that are not just symbols named like their labels."""
+        return {i: d for i, d in self.dims.items() if d is not dim(i)}
 
     def __call__(self, /, **values: Any) -> Any:
         """The value for arrays by name, of NumPy, PyTorch or JAX; a float for a scalar by NumPy.
@@ -393,13 +397,13 @@ def inner(first: Network, second: Network) -> Network:
             names[label] = next(i for i in fresh if i not in taken)
             taken.add(names[label])
     moved = [Core(c.name, tuple(names[i] for i in c.legs), c.deleted) for c in second.cores]
-    dims = dict(first.dims)
-    for old, new in names.items():
-        joined = unify(dims[new], second.dims[old]) if new in dims else second.dims[old]
+    dims = first._declared()
+    for old, d in second._declared().items():
+        new = names[old]
+        joined = unify(dims[new], d) if new in dims else d
         if joined is None:
             raise ShapeError(
-                f"the open legs {new} and {old} have sizes {dims[new]} and {second.dims[old]}; "
-                "expected equal ones"
+                f"the open legs {new} and {old} have sizes {dims[new]} and {d}; expected equal ones"
             )
         dims[new] = joined
     cores = (*first.cores, *moved)

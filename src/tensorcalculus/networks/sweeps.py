@@ -68,7 +68,7 @@ class Writer:
         return f"{a.name}.reshape({', '.join(map(str, shape)) or '()'})"
 
     def moved(self, a: Array, legs: Legs) -> Array:
-        """The entries in the order of other labels, copied once however often they are asked for."""
+        """The entries in the order of other labels, copied once however often asked for."""
         if a.legs == legs:
             return a
         if (a.name, legs) not in self._moved:
@@ -163,7 +163,7 @@ class Writer:
     def down(
         self, nodes: Sequence[Array], wanted: Sequence[bool], seed: Array | None
     ) -> dict[int, Array | None]:
-        """Environments of all nodes above a wanted operand; without a seed that of the root is 1."""
+        """Environments of nodes above a wanted operand; without a seed that of the root is 1."""
         above = self.needed(wanted)
         found: dict[int, Array | None] = {len(nodes) - 1: seed}
         for c, child, sibling in self.falling(above):
@@ -228,7 +228,9 @@ class Writer:
             if last.get(k):
                 lines.append(f"    del {', '.join(last[k])}")
         body = "\n".join(lines)
-        return f"def evaluate({', '.join(arguments)}):\n{body}\n    return ({', '.join(returned)},)\n"
+        return (
+            f"def evaluate({', '.join(arguments)}):\n{body}\n    return ({', '.join(returned)},)\n"
+        )
 
     def last_uses(self, returned: str) -> dict[int, list[str]]:
         """The names used for the last time in a line, of those that are not returned."""

@@ -52,7 +52,6 @@ class Tree:
         """How often the tree is run."""
         return self.structure.count(self.sliced)
 
-
     @property
     def time(self) -> float:
         """Estimated nanoseconds of one slice, without moving axes: multiplications and memory."""
@@ -124,9 +123,7 @@ def _found(structure: Structure, effort: int) -> tuple[Any, ...]:
             start = tree(cotengra.RandomGreedyOptimizer(max_repeats=8, seed=k))
             if count <= LARGE:
                 start.simulated_anneal_(minimize=weighed, seed=k, tsteps=20, numiter=20)
-            start.subtree_reconfigure_(
-                subtree_size=8, minimize=weighed, seed=random.Random(k)
-            )
+            start.subtree_reconfigure_(subtree_size=8, minimize=weighed, seed=random.Random(k))
             found.append(start)
         return tuple(found)
 
