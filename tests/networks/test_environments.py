@@ -305,6 +305,23 @@ def test_under_transformations(jnp):
     agree(jax.grad(lambda v: net(**v))(values), slopes)
 
 
+def test_axes_of_length_zero():
+    net = tc.network({"A": "i j", "B": "j k", "C": "k i"})
+    values = {"A": np.ones((0, 2)), "B": np.ones((2, 3)), "C": np.ones((3, 0))}
+    value, gradients = value_and_gradients(net, values)
+    assert value == 0 and gradients["A"].shape == (0, 2)
+    assert_allclose(gradients["B"], np.zeros((2, 3)))
+
+
+def test_lists_and_integers_are_arrays():
+    net = tc.network({"A": "i j", "B": "i j"})
+    value, gradients = value_and_gradients(net, {"A": [[1, 2]], "B": np.array([[3, 4]])})
+    assert value == 11.0
+    assert_allclose(gradients["A"], [[3.0, 4.0]])
+    product = hvp(net, {"A": [[1, 2]], "B": [[3, 4]]}, {"B": [[1, 0]]})
+    assert_allclose(product["A"], [[1.0, 0.0]])
+
+
 def test_errors():
     net = SCALARS["train"]
     values = arrays(net)

@@ -110,6 +110,11 @@ def test_it_acts_as_its_expression():
     assert str(net.expression) == "A*B"
     assert net.to_latex() == net.expression.to_latex()
     assert net.variables.keys() == {"A", "B"}
+    a, b = np.ones((2, 3)), np.ones((3, 4))
+    value, slope = tc.compile([net, net.sum().gradient("A")])(A=a, B=b)
+    assert_allclose(value, a @ b)
+    assert_allclose(slope, np.full((2, 3), 4.0))
+    assert_allclose(tc.compile(net)(A=a, B=b), a @ b)
 
 
 def flops(e: tc.Expr, sizes: dict[str, int]) -> float:

@@ -99,7 +99,7 @@ def value_and_gradients(
         Bytes that intermediate arrays and results may hold.  The tree is run for each value of some
         labels where it would need more.
     effort
-        How many contraction trees are tried.  Trees are remembered by structure and sizes.
+        How many contraction trees are tried, fewer for many cores.  Trees are remembered by structure and sizes.
 
     Returns
     -------
@@ -134,7 +134,10 @@ def value_and_gradients(
     if isinstance(net, Expr):
         if net.shape:
             raise InputError(f"the expression has shape {show_shape(net.shape)}; expected a scalar")
-        coefficient, found = network_of(net)
+        if "network" not in net.memo:
+            net.memo["network"] = network_of(net)
+        found: Network | None
+        coefficient, found = net.memo["network"]
         if found is None:
             return _of_expression(net, cores, wrt)
         net = found
@@ -420,7 +423,7 @@ def _directions(
                 f"a direction is given for {name!r}, which is no core of the network (its cores: "
                 f"{', '.join(net.names)}).{nearest(name, net.names)}"
             )
-        shape, expected = tuple(target.array(name, direction).shape), tuple(cores[name].shape)
+        shape, expected = (tuple(target.array(name, a).shape) for a in (direction, cores[name]))
         if shape != expected:
             raise InputError(
                 f"the direction for {name} has shape {shape}; expected {expected}, as {name} has"

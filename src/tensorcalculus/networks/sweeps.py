@@ -88,8 +88,11 @@ class Writer:
         texts = [first.name, *(self.reshaped(a, first.shape) for a in others)]
         return self.assigned(" + ".join(texts), legs, first.shape)
 
-    def product(self, x: Array, y: Array, wanted: Legs) -> Array:
-        """The two joined, summed over the labels that ``wanted`` lacks."""
+    def product(self, x: Array, y: Array, wanted: Legs, *, loose: bool = False) -> Array:
+        """The two joined, summed over the labels that ``wanted`` lacks.
+
+        A ``loose`` result stays in the order in which it comes: it is returned, perhaps as a view.
+        """
         self.multiplications += self.count(tuple({*x.legs, *y.legs}))
         how = arrange(x.legs, y.legs, wanted, self.sizes)
         x, y = self.moved(x, how.orders[0]), self.moved(y, how.orders[1])
@@ -97,7 +100,7 @@ class Writer:
         if how.orders[2] != how.batch + rows + columns:
             x, y, rows, columns = y, x, columns, rows
         result = self.joined(x, y, how.batch, rows, columns, how.summed)
-        return self.moved(result, wanted)
+        return result if loose else self.moved(result, wanted)
 
     def joined(
         self, x: Array, y: Array, batch: Legs, rows: Legs, columns: Legs, summed: Legs
@@ -171,7 +174,8 @@ class Writer:
             if outer is None:
                 found[child] = nodes[sibling]
             else:
-                found[child] = self.product(outer, nodes[sibling], self.layouts[child])
+                legs, last = self.layouts[child], child < len(wanted)
+                found[child] = self.product(outer, nodes[sibling], legs, loose=last)
         return found
 
     def down_tangent(

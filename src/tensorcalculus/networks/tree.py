@@ -18,6 +18,8 @@ LARGE = 1000
 """Operands from which one tree is all that is looked for, without annealing."""
 KEPT = 3
 """Trees for which orders of axes are compared."""
+_SEARCHED = 240
+"""Operands of all trees that are looked for, together; one tree is looked for in any case."""
 _WEIGHTS = (16, 64)
 _CALL, _PRODUCT, _ENTRY = 1000.0, 0.06, 0.5
 """Nanoseconds of a call, a multiplication and addition, and an entry read or written."""
@@ -118,7 +120,7 @@ def _found(structure: Structure, effort: int) -> tuple[Any, ...]:
         if count <= OPTIMAL:
             return (tree("optimal"),)
         found = [tree("greedy")]
-        for k in range(max(1, min(effort, LARGE // count))):
+        for k in range(max(1, min(effort, _SEARCHED // count))):
             weighed = f"combo-{_WEIGHTS[k % len(_WEIGHTS)]}"
             start = tree(cotengra.RandomGreedyOptimizer(max_repeats=8, seed=k))
             if count <= LARGE:
