@@ -99,7 +99,8 @@ def value_and_gradients(
         Bytes that intermediate arrays and results may hold.  The tree is run for each value of some
         labels where it would need more.
     effort
-        How many contraction trees are tried, fewer for many cores.  Trees are remembered by structure and sizes.
+        How many contraction trees are tried, fewer for many cores.  Trees are remembered by
+        structure and sizes.
 
     Returns
     -------
