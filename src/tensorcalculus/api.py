@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tensorcalculus.compiler.compiled import Compiled
+    from tensorcalculus.expr.dims import DimLike
     from tensorcalculus.expr.node import Expr, Variable
+    from tensorcalculus.networks.network import Network
     from tensorcalculus.optimize.record import Iteration, Minimum
 
 
@@ -57,6 +59,41 @@ def variables(declarations: dict[str, str] | None = None, /, **shapes: str) -> A
     if not made:
         raise TypeError("name at least one variable, as in variables(X='m n')")
     return made[0] if len(made) == 1 else made
+
+
+def network(
+    cores: Mapping[str, str | Sequence[str]] | Iterable[tuple[str, str | Sequence[str]]],
+    output: str | Sequence[str] = "",
+    *,
+    sizes: Mapping[str, DimLike] | None = None,
+) -> Network:
+    """A tensor network as an expression that remembers its cores.
+
+    Parameters
+    ----------
+    cores
+        Labels by the name of the core, or pairs, where a core that stands several times is named
+        several times.  A label on three cores is a hyperedge, twice on one core a diagonal.
+    output
+        The labels of the axes of the result; by default none, a scalar.
+    sizes
+        Sizes of labels, numbers or symbols; symbols of their own names by default.
+
+    Raises
+    ------
+    InputError, ShapeError
+        See :func:`tensorcalculus.networks.network.network`, which this is.
+
+    Examples
+    --------
+    >>> import tensorcalculus as tc
+    >>> net = tc.network({"A": "i r", "B": "j r", "C": "k r"}, output="i j k")
+    >>> net.derivative("B")
+    A(i r) [B(j r)] C(k r) -> i j k | j r
+    """
+    from tensorcalculus.networks.network import network as build
+
+    return build(cores, output, sizes=sizes)
 
 
 def derivative(

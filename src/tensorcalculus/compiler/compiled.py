@@ -24,12 +24,15 @@ class Compiled:
         backend: str = "numpy",
         differentiation: str = "closed",
     ) -> None:
+        # A network stands for its expression.
+        outputs = getattr(outputs, "expression", outputs)
         if not isinstance(outputs, (Expr, Sequence)) or isinstance(outputs, str):
             raise TypeError(
                 f"compile takes an expression or a list of them, not {type(outputs).__name__}; "
                 "read formulas with tc.parse and derive with f.gradient"
             )
-        self.outputs: tuple[Expr, ...] = (outputs,) if isinstance(outputs, Expr) else tuple(outputs)
+        given = (outputs,) if isinstance(outputs, Expr) else outputs
+        self.outputs: tuple[Expr, ...] = tuple(getattr(e, "expression", e) for e in given)
         if not self.outputs:
             raise InputError("compile takes at least one expression; an empty list is given")
         for k, e in enumerate(self.outputs):

@@ -54,7 +54,7 @@ class Cost:
         self.bytes += 8.0 * sum(prod(sizes[i] for i in legs) for legs in (a, b, out))
         letters = {i: chr(97 + k) if k < 26 else f"[{k}]" for k, i in enumerate(labels)}
         spell = ["".join(letters[i] for i in legs) for legs in (a, b, out)]
-        self.contractions.append(f"{spell[0]},{spell[1]}->{spell[2]}  {_short(flops)}flop")
+        self.contractions.append(f"{spell[0]},{spell[1]}->{spell[2]}  {short(flops)}flop")
 
     def measure_peak(
         self, lines: Sequence[str], entries: Mapping[str, float], results: float
@@ -76,15 +76,15 @@ class Cost:
 
     def __str__(self) -> str:
         lines = [
-            f"{_short(self.flops)}flop, {_short(self.bytes)}B moved, "
-            f"{_short(self.peak_bytes)}B at most"
+            f"{short(self.flops)}flop, {short(self.bytes)}B moved, "
+            f"{short(self.peak_bytes)}B at most"
         ]
         return "\n".join([*lines, *(f"  {step}" for step in self.contractions)])
 
     __repr__ = __str__
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     for unit in ("", "k", "M", "G", "T", "P"):
         if value < 1000 or unit == "P":
             return f"{value:.3g} {unit}"

@@ -10,11 +10,16 @@ if TYPE_CHECKING:
 
 
 def _other(value: Any) -> Any:
-    """An operand of an operator: an expression or a number; arrays are refused in words."""
+    """An operand of an operator: an expression or a number; arrays are refused in words.
+
+    What stands for an expression, as a network does, is replaced by it.
+    """
     from tensorcalculus.expr.node import Expr, Number
 
     if isinstance(value, Expr):
         return value
+    if isinstance(getattr(value, "expression", None), Expr):
+        return value.expression
     if hasattr(value, "ndim") and getattr(value, "ndim", 0) > 0:
         raise TypeError(
             f"an array of shape {value.shape} stands in an expression; declare a variable for it "
