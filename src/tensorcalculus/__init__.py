@@ -19,6 +19,7 @@ from tensorcalculus.api import (
 )
 from tensorcalculus.errors import (
     CheckError,
+    EvaluationError,
     GaugeWarning,
     InputError,
     NotDifferentiableError,
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CheckError",
+    "EvaluationError",
     "Expr",
     "GaugeWarning",
     "InputError",

@@ -114,7 +114,8 @@ def H(x: Array) -> Array:
 def norm(x: Array) -> float:
     """The Frobenius norm, as a Python number."""
     flat = x.reshape(-1)
-    value = float(numpy_of(namespace(x).linalg.vector_norm(flat)))
+    with np.errstate(over="ignore"):
+        value = float(numpy_of(namespace(x).linalg.vector_norm(flat)))
     if math.isinf(value) or (value < 1e-140 and value > 0):
         # Squares left the range of the type: scale first.
         top = float(numpy_of(namespace(x).max(abs(flat))))
@@ -195,6 +196,7 @@ def _r(x: Array) -> Array:
 
 def rank_within(s: np.ndarray, delta: float, max_rank: int | None = None) -> int:
     """The smallest ``r >= 1`` with ``norm(s[r:]) <= delta``, at most `max_rank`."""
-    tails = np.sqrt(np.cumsum(s[::-1].astype(np.float64) ** 2))[::-1]
-    rank = max(1, int(np.count_nonzero(tails > delta)))
+    top = float(s[0]) or 1.0  # squares of what is not scaled may underflow
+    tails = np.sqrt(np.cumsum((s[::-1].astype(np.float64) / top) ** 2))[::-1]
+    rank = max(1, int(np.count_nonzero(tails > delta / top)))
     return rank if max_rank is None else min(rank, max_rank)

@@ -136,8 +136,7 @@ def entries(cores: Cores, indices: Array) -> Array:
     """Entries at the rows of `indices`, an integer array ``[batch, d]``."""
     rows = cores[0][0, indices[:, 0], :]  # [batch, r]
     for k in range(1, len(cores)):
-        r, n, s = cores[k].shape
-        if rows.shape[0] > 4 * n and not is_jax(rows):
+        if rows.shape[0] > 4 * cores[k].shape[1] and not is_jax(rows):
             rows = _grouped(rows, cores[k], indices[:, k])
         else:
             rows = (rows[:, None, :] @ cores[k].swapaxes(0, 1)[indices[:, k]])[:, 0, :]

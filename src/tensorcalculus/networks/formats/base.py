@@ -75,7 +75,7 @@ class Format:
         return sum(_count(core.shape) for core in self.cores)
 
     def astype(self, dtype: Any) -> Self:
-        """The same with numbers of another type of its library (``np.float32``, ``torch.float64``)."""
+        """The same with numbers of another type of its library, such as ``torch.float32``."""
         xp = namespace(self.cores[0])
         return self._made([xp.astype(core, dtype) for core in self.cores], *self._fields())
 

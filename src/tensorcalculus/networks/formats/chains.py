@@ -32,7 +32,7 @@ class Train:
     def __init__(self, cores: Sequence[Array]) -> None:
         self.cores = tuple(cores)
         self.shape = tuple(core.shape[1] for core in cores)
-        self.ranks = (1, *(core.shape[2] for core in cores))
+        self.ranks: tuple[int, ...] = (1, *(core.shape[2] for core in cores))
         self.like = cores[0]
 
     def right(self, k: int, w: Array) -> Array:
@@ -57,7 +57,7 @@ class Hadamard:
         self.b = [core.swapaxes(0, 1) for core in b]  # [n, s, s']
         self.shape = tuple(core.shape[1] for core in a)
         pairs = zip(a, b, strict=True)
-        self.ranks = (1, *(x.shape[2] * y.shape[2] for x, y in pairs))
+        self.ranks: tuple[int, ...] = (1, *(x.shape[2] * y.shape[2] for x, y in pairs))
         self.like = a[0]
 
     def right(self, k: int, w: Array) -> Array:
@@ -85,7 +85,10 @@ class MatrixTimesTrain:
         self.x = tuple(x)
         self.shape = tuple(core.shape[1] for core in a)
         pairs = zip(a, x, strict=True)
-        self.ranks = (1, *(core.shape[3] * other.shape[2] for core, other in pairs))
+        self.ranks: tuple[int, ...] = (
+            1,
+            *(core.shape[3] * other.shape[2] for core, other in pairs),
+        )
         self.like = x[0]
 
     def right(self, k: int, w: Array) -> Array:

@@ -35,7 +35,9 @@ def normal(index: Any, shape: Sequence[int]) -> list[int | slice]:
         given[holes[0] : holes[0] + 1] = missing
     else:
         given += missing
-    return [_checked(item, n, axis) for axis, (item, n) in enumerate(zip(given, shape, strict=True))]
+    return [
+        _checked(item, n, axis) for axis, (item, n) in enumerate(zip(given, shape, strict=True))
+    ]
 
 
 def _checked(item: Any, n: int, axis: int) -> int | slice:

@@ -18,9 +18,10 @@ from tensorcalculus.networks.arrays import (
     qr,
     rank_within,
     svd,
+    triangular_factor,
 )
 from tensorcalculus.networks.formats.chains import Chain, Train, formed
-from tensorcalculus.networks.formats.tt_svd import check_tolerance
+from tensorcalculus.networks.formats.tt_svd import checked_tolerance
 
 _LEAST_RANK_TO_SKETCH = 32
 _PROBES = 8
@@ -55,12 +56,31 @@ def truncate_left(cores: list[Array], delta: float, max_rank: int | None) -> Non
     """Truncated SVDs from the last cut to the first; all but the last core are left-orthonormal."""
     for k in range(len(cores) - 1, 0, -1):
         r, n, s = cores[k].shape
-        u, sigma, vh = svd(cores[k].reshape(r, n * s))
+        m = cores[k].reshape(r, n * s)
+        u, sigma, rows = _left_factors(m, delta, max_rank)
+        cores[k] = rows.reshape(-1, n, s)
+        t, width, r = cores[k - 1].shape
+        weighted = u * like(sigma, u)
+        cores[k - 1] = (cores[k - 1].reshape(t * width, r) @ weighted).reshape(t, width, -1)
+
+
+def _left_factors(m: Array, delta: float, max_rank: int | None) -> tuple[Array, np.ndarray, Array]:
+    """``m ≈ u diag(sigma) rows``, truncated to an error of `delta`.
+
+    Of a wide matrix only the triangular factor is decomposed, and ``rows = diag(1/sigma) u^H m``.
+    They are orthonormal up to ``eps*sigma_1/sigma_i``, which is enough: what multiplies them has
+    the weight ``sigma_i``, so that the whole is changed by eps.
+    """
+    r, columns = m.shape
+    if columns > r:
+        u, sigma, _ = svd(H(triangular_factor(H(m))))
         rank = rank_within(sigma, delta, max_rank)
-        cores[k] = vh[:rank].reshape(rank, n, s)
-        t, m, r = cores[k - 1].shape
-        weighted = u[:, :rank] * like(sigma[:rank], u)
-        cores[k - 1] = (cores[k - 1].reshape(t * m, r) @ weighted).reshape(t, m, rank)
+        if sigma[rank - 1] > 1e4 * epsilon(m) * sigma[0]:
+            u, sigma = u[:, :rank], sigma[:rank]
+            return u, sigma, (H(u) @ m) / like(sigma[:, None], u)
+    u, sigma, vh = svd(m)
+    rank = rank_within(sigma, delta, max_rank)
+    return u[:, :rank], sigma[:rank], vh[:rank]
 
 
 def round_train(
@@ -72,8 +92,8 @@ def round_train(
     the one of a sketch of about half the ranks (:func:`sketched`), whose orthonormal cores are what
     a QR sweep would give; where the sketch does not do, the QR sweep is made.
     """
-    check_tolerance(tol, max_rank)
     train = Train(cores)
+    tol = checked_tolerance(tol, max_rank, train.like)
     largest = max(train.ranks)
     made = None
     if largest >= _LEAST_RANK_TO_SKETCH and tol >= 16 * epsilon(train.like):
@@ -88,7 +108,7 @@ def round_chain(
     chain: Chain, tol: float, max_rank: int | None, start: int, seed: int = 0
 ) -> list[Array]:
     """The same for a product of trains, whose cores are formed only where no sketch does."""
-    check_tolerance(tol, max_rank)
+    tol = checked_tolerance(tol, max_rank, chain.like)
     made = None
     if tol >= 16 * epsilon(chain.like) and max(chain.ranks) > start:
         made = sketched(chain, tol, start, 0.75, seed)
@@ -163,21 +183,47 @@ def _attempt(
         behind[k] = w / size
     made: list[Array] = []
     left = behind[d]
-    residuals: list[float] = []
     for k in range(d - 1):
         t = chain.left(k, left)  # [l, n, r]
         rows, n, r = t.shape
         t = t.reshape(rows * n, r)
         w = behind[k + 1]
-        q, triangle = qr(t @ w)
+        width = widths[k + 1]
+        checked = width < limits[k + 1] and rows * n > width
+        q = _basis(t @ w, tol / math.sqrt(d - 1), checked)
+        if q is None:
+            return None
         left = H(q) @ t
         made.append(q.reshape(rows, n, -1))
-        if widths[k + 1] < limits[k + 1] and q.shape[1] == widths[k + 1]:
-            # Sketched and true sizes differ by one factor, known once the norm is: that of `w`.
-            small = norm(triangle[-_PROBES:, -_PROBES:]) / math.sqrt(_PROBES)
-            known = norm(triangle) / math.sqrt(widths[k + 1])
-            residuals.append(small / known if known > 0 else math.inf)
-            if _SAFETY * residuals[-1] > tol / math.sqrt(d - 1):
-                return None
     made.append(chain.left(d - 1, left))
     return made
+
+
+def _basis(y: Array, threshold: float, checked: bool) -> Array | None:
+    """Orthonormal columns that span those of a sketch, or None where it is too small.
+
+    The sketch's columns are as large as the tensor, up to one factor, so both the residual that the
+    last ones show and what is negligible are told relative to their size.
+    """
+    rows, width = y.shape
+    if rows <= 2 * width:
+        q, triangle = qr(y)
+    else:
+        q, triangle = None, triangular_factor(y)
+    size = norm(triangle) / math.sqrt(width)
+    if size == 0:
+        return None
+    if checked:
+        residual = norm(triangle[-_PROBES:, -_PROBES:]) / math.sqrt(_PROBES)
+        if _SAFETY * residual > threshold * size:
+            return None
+    if q is not None:
+        return q
+    # Q by the singular vectors of R, orthonormal up to eps*sigma_1/sigma_i; a Cholesky factor of
+    # its Gram matrix, which is near 1, mends that.  Cheaper than Householder's Q.
+    _, sigma, vh = svd(triangle)
+    floor = max(1e-3 * threshold * size, 256 * epsilon(y) * float(sigma[0]))
+    rank = max(1, int(np.count_nonzero(sigma > floor)))
+    q = y @ (H(vh[:rank]) / like(sigma[:rank], y))
+    xp = namespace(y)
+    return q @ H(xp.linalg.inv(xp.linalg.cholesky(H(q) @ q)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,13 +17,11 @@ from tensorcalculus.networks.arrays import (
     gaussian,
     is_array,
     is_complex,
-    like,
     namespace,
     same_type,
 )
 from tensorcalculus.networks.formats import algebra, chains, indexing, picture, storage
-from tensorcalculus.networks.formats.base import Format
-from tensorcalculus.networks.formats.reshaping import permuted, reshaped
+from tensorcalculus.networks.formats.modes import Modes, checked_shape, ones
 from tensorcalculus.networks.formats.rounding import (
     push_left,
     push_right,
@@ -33,7 +31,7 @@ from tensorcalculus.networks.formats.rounding import (
 from tensorcalculus.networks.formats.tt_svd import decompose
 
 
-class TT(Format):
+class TT(Modes):
     """A tensor train: ``a[i1, …, id] = G1[:, i1, :] @ G2[:, i2, :] @ … @ Gd[:, id, :]``.
 
     Cores have shapes ``[r_{k-1}, n_k, r_k]`` with ``r_0 = r_d = 1``; they are arrays of NumPy,
@@ -90,6 +88,10 @@ class TT(Format):
     def _set(self, cores: Sequence[Array], *fields: Any) -> Self:
         object.__setattr__(self, "info", None)
         return super()._set(cores, *fields)
+
+    def _train(self, cores: Sequence[Array]) -> TT:
+        """A train of new cores."""
+        return TT._made(cores)
 
     def _like(self, cores: Sequence[Array]) -> TT:
         """A train of new cores that keeps what subclasses know, where it still holds."""
@@ -158,7 +160,7 @@ class TT(Format):
 
         Ranks larger than the sizes of the two sides of a cut allow are made as asked for.
         """
-        shape = _shape(shape)
+        shape = checked_shape(shape)
         d = len(shape)
         inner = [int(rank)] * (d - 1) if isinstance(rank, int | np.integer) else list(rank)
         if len(inner) == d + 1:
@@ -190,7 +192,7 @@ class TT(Format):
     def constant(cls, shape: Sequence[int], value: complex, like: Array | None = None) -> TT:
         """The train of one number everywhere, of rank 1."""
         x = np.empty(0) if like is None else like
-        cores = [_ones((1, n, 1), x) for n in _shape(shape)]
+        cores = [ones((1, n, 1), x) for n in checked_shape(shape)]
         return TT._made(same_type(algebra.scaled(cores, value), "constant"))
 
     @classmethod
@@ -203,16 +205,6 @@ class TT(Format):
         return TT._made([v.reshape(1, -1, 1) for v in made])
 
     # What it is
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The lengths of the modes."""
-        return tuple(core.shape[1] for core in self.cores)
-
-    @property
-    def ndim(self) -> int:
-        """The number of modes."""
-        return len(self.cores)
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -254,7 +246,7 @@ class TT(Format):
         for core, item in zip(self.cores, chosen, strict=True):
             if isinstance(item, slice) and (item.step or 1) < 0:
                 # PyTorch has no negative steps.
-                picked = np.arange(core.shape[1])[item]
+                picked = np.arange(core.shape[1])[item].copy()
                 cores.append(xp.take(core, xp.asarray(picked), axis=1))
             else:
                 cores.append(core[:, item, :])
@@ -303,7 +295,9 @@ class TT(Format):
         return self
 
     def __sub__(self, other: Any) -> TT:
-        return self + -other if isinstance(other, TT | numbers.Number) else NotImplemented
+        if not isinstance(other, TT | numbers.Number):
+            return NotImplemented
+        return self + -1 * other  # type: ignore[operator]
 
     def __rsub__(self, other: Any) -> TT:
         return -self + other
@@ -377,67 +371,6 @@ class TT(Format):
         push_left(cores, center % d, d - 1)
         return self._like(cores)
 
-    # Contraction of modes
-
-    def sum(self, axes: int | Sequence[int] | None = None) -> Any:
-        """The sum over some modes, or all: a train of the others, or a number."""
-        return self.integrate(dict.fromkeys(indexing.axes(axes, self.ndim)))
-
-    def mean(self, axes: int | Sequence[int] | None = None) -> Any:
-        """The mean over some modes, or all."""
-        listed = indexing.axes(axes, self.ndim)
-        shape = self.shape
-        means = {k: _ones((shape[k],), self.cores[0]) / shape[k] for k in listed}
-        return self.integrate(means)
-
-    def marginal(self, keep: int | Sequence[int]) -> Any:
-        """The sum over all modes but `keep`, which stay in their order."""
-        kept = indexing.axes(keep, self.ndim)
-        return self.sum([k for k in range(self.ndim) if k not in kept])
-
-    def integrate(self, weights: Mapping[int, Any] | Sequence[Any]) -> Any:
-        """Modes contracted with vectors of weights: a quadrature rule for each mode.
-
-        Parameters
-        ----------
-        weights
-            One vector for each mode, or a dict from some modes to theirs (None sums).
-        """
-        d, shape = self.ndim, self.shape
-        if not isinstance(weights, Mapping):
-            if len(weights) != d:
-                raise ShapeError(f"integrate: {d} vectors are expected, not {len(weights)}")
-            weights = dict(enumerate(weights))
-        vectors: dict[int, Array | None] = {}
-        for axis, vector in weights.items():
-            (k,) = indexing.axes(axis, d)
-            if vector is not None:
-                if isinstance(vector, list | tuple | np.ndarray):
-                    vector = floating(vector)
-                    if isinstance(vector, np.ndarray) and not isinstance(self.cores[0], np.ndarray):
-                        vector = like(vector, self.cores[0])
-                if tuple(vector.shape) != (shape[k],):
-                    raise ShapeError(
-                        f"integrate: the vector of mode {k} has shape {tuple(vector.shape)};"
-                        f" ({shape[k]},) is expected"
-                    )
-            vectors[k] = vector
-        made = algebra.contract_modes(self.cores, vectors)
-        return TT._made(made) if isinstance(made, list) else made
-
-    # Shapes
-
-    def kron(self, other: TT) -> TT:
-        """The Kronecker product: entry ``[i1*m1 + j1, …]`` is ``self[i1, …]*other[j1, …]``."""
-        if self.ndim != other.ndim:
-            raise ShapeError(f"kron: {self.ndim} and {other.ndim} modes differ")
-        both = same_type([*self.cores, *other.cores], "kron")
-        return TT._made(algebra.kron(both[: self.ndim], both[self.ndim :]))
-
-    def tensor(self, other: TT) -> TT:
-        """The tensor product: the modes of `other` behind those of this train."""
-        return TT._made(same_type([*self.cores, *other.cores], "tensor"))
-
     @staticmethod
     def concatenate(parts: Sequence[TT], axis: int = 0) -> TT:
         """Trains one behind the other along a mode; ranks add.
@@ -467,22 +400,6 @@ class TT(Format):
         assert made is not None
         return made
 
-    def permute(self, order: Sequence[int], tol: float = 1e-12) -> TT:
-        """Mode k of the result is mode ``order[k]``; neighbours are swapped by SVDs within `tol`."""
-        return TT._made(permuted(self.cores, order, tol))
-
-    def reshape(self, shape: Sequence[int], tol: float = 1e-12) -> TT:
-        """The same entries, in row-major order, in another shape; modes are merged and split.
-
-        From and to quantised trains: ``t.reshape((2,) * 20)``.
-
-        Raises
-        ------
-        ShapeError
-            Another number of entries.
-        """
-        return TT._made(reshaped(self.cores, _shape(shape), tol))
-
     # Files
 
     def save(self, path: str | Path) -> Path:
@@ -500,19 +417,7 @@ class TT(Format):
         return is_complex(self.cores[0])
 
 
-def _shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """Positive integers, at least one."""
-    listed = tuple(int(n) for n in shape)
-    if not listed or any(n < 1 for n in listed):
-        raise ShapeError(f"shape: positive integers are expected, not {tuple(shape)}")
-    return listed
-
-
 def _told(shape: Sequence[int]) -> str:
     if len(shape) > 8 and len(set(shape)) == 1:
         return f"{shape[0]}^{len(shape)}"
     return str(tuple(shape))
-
-
-def _ones(shape: tuple[int, ...], x: Array) -> Array:
-    return like(np.ones(shape), x)

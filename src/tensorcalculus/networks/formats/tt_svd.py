@@ -10,6 +10,7 @@ from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import (
     Array,
     H,
+    epsilon,
     gaussian,
     like,
     namespace,
@@ -29,8 +30,8 @@ _SAFETY = 30.0
 the luck of the probes, 10 so that the residual adds 1/200 of the threshold to the error."""
 
 
-def check_tolerance(tol: float, max_rank: int | None) -> None:
-    """Refuse tolerances and ranks that mean nothing.
+def checked_tolerance(tol: float, max_rank: int | None, x: Array) -> float:
+    """The tolerance, at least a few roundings of the type: below that, only noise would be kept.
 
     Raises
     ------
@@ -41,21 +42,22 @@ def check_tolerance(tol: float, max_rank: int | None) -> None:
         raise InputError(f"tol: a number that is not negative is expected, not {tol!r}")
     if max_rank is not None and (isinstance(max_rank, bool) or int(max_rank) < 1):
         raise InputError(f"max_rank: a positive integer or None is expected, not {max_rank!r}")
+    return max(float(tol), 4 * epsilon(x))
 
 
 def decompose(a: Array, tol: float, max_rank: int | None) -> list[Array]:
     """Cores of a tensor train with ``norm(a - train) <= tol*norm(a)``.
 
     Oseledets, Tensor-train decomposition, SIAM J. Sci. Comput. 33 (2011), algorithm 1, with the
-    threshold ``delta = tol*norm(a)/sqrt(d-1)`` at each of the d-1 cuts.  Without `max_rank` and with
-    the ranks found, the error is at most ``sqrt(d-1)`` times that of the best train of these ranks.
+    threshold ``delta = tol*norm(a)/sqrt(d-1)`` at each of the d-1 cuts.  The error is at most
+    ``sqrt(d-1)`` times that of the best train of the ranks found.
 
     The sweep starts at a group of trailing modes, so that the array is read as a tall matrix of up
     to 512 columns: a narrower one would not be compressed.  Each matrix is compressed by a sketch,
     or by the SVD of its triangular factor (TSQR) where its rank is not small; that group is split
     at the end, when all in front of it is orthonormal.
     """
-    check_tolerance(tol, max_rank)
+    tol = checked_tolerance(tol, max_rank, a)
     shape = tuple(a.shape)
     if not shape or 0 in shape:
         raise ShapeError(
@@ -155,4 +157,3 @@ def _row_space(m: Array, delta: float, rng: np.random.Generator) -> Array | None
             return None
         wanted = 2 * wanted
     return None
-
