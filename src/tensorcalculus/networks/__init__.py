@@ -9,13 +9,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tensorcalculus.networks.cross.maxvol import maxvol as maxvol
+    from tensorcalculus.networks.cross.maxvol import rect_maxvol as rect_maxvol
+    from tensorcalculus.networks.cross.skeleton import skeleton as skeleton
+    from tensorcalculus.networks.formats.operators import laplacian as laplacian
+    from tensorcalculus.networks.formats.operators import qtt_laplacian as qtt_laplacian
+    from tensorcalculus.networks.formats.operators import qtt_shift as qtt_shift
+    from tensorcalculus.networks.formats.operators import qtt_toeplitz as qtt_toeplitz
+    from tensorcalculus.networks.formats.qtt import QTT as QTT
     from tensorcalculus.networks.formats.tt import TT as TT
+    from tensorcalculus.networks.formats.tt_matrix import TTMatrix as TTMatrix
 
 _HOMES = {
+    "QTT": "formats.qtt",
     "TT": "formats.tt",
+    "TTMatrix": "formats.tt_matrix",
+    "laplacian": "formats.operators",
+    "maxvol": "cross.maxvol",
+    "qtt_laplacian": "formats.operators",
+    "qtt_shift": "formats.operators",
+    "qtt_toeplitz": "formats.operators",
+    "rect_maxvol": "cross.maxvol",
+    "skeleton": "cross.skeleton",
 }
 
-__all__ = ["TT"]
+__all__ = [
+    "QTT",
+    "TT",
+    "TTMatrix",
+    "laplacian",
+    "maxvol",
+    "qtt_laplacian",
+    "qtt_shift",
+    "qtt_toeplitz",
+    "rect_maxvol",
+    "skeleton",
+]
 
 
 def __getattr__(name: str) -> object:
