@@ -12,15 +12,23 @@ if TYPE_CHECKING:
     from tensorcalculus.networks.cross.maxvol import maxvol as maxvol
     from tensorcalculus.networks.cross.maxvol import rect_maxvol as rect_maxvol
     from tensorcalculus.networks.cross.skeleton import skeleton as skeleton
+    from tensorcalculus.networks.formats.cp import CP as CP
+    from tensorcalculus.networks.formats.htucker import HTucker as HTucker
     from tensorcalculus.networks.formats.operators import laplacian as laplacian
     from tensorcalculus.networks.formats.operators import qtt_laplacian as qtt_laplacian
     from tensorcalculus.networks.formats.operators import qtt_shift as qtt_shift
     from tensorcalculus.networks.formats.operators import qtt_toeplitz as qtt_toeplitz
     from tensorcalculus.networks.formats.qtt import QTT as QTT
+    from tensorcalculus.networks.formats.ring import Ring as Ring
     from tensorcalculus.networks.formats.tt import TT as TT
     from tensorcalculus.networks.formats.tt_matrix import TTMatrix as TTMatrix
+    from tensorcalculus.networks.formats.tucker import Tucker as Tucker
 
 _HOMES = {
+    "CP": "formats.cp",
+    "HTucker": "formats.htucker",
+    "Ring": "formats.ring",
+    "Tucker": "formats.tucker",
     "QTT": "formats.qtt",
     "TT": "formats.tt",
     "TTMatrix": "formats.tt_matrix",
@@ -34,9 +42,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "CP",
     "QTT",
     "TT",
+    "HTucker",
+    "Ring",
     "TTMatrix",
+    "Tucker",
     "laplacian",
     "maxvol",
     "qtt_laplacian",
