@@ -77,7 +77,10 @@ kinds = pytest.mark.parametrize("name", KINDS)
 @kinds
 @pytest.mark.parametrize(
     ("library", "kind"),
-    [*((x, k) for x in LIBRARIES[:-1] for k in TYPES), ("jax", "float32")],
+    [
+        *((x, k) for x in LIBRARIES[:-1] for k in TYPES),
+        pytest.param("jax", "float32", marks=pytest.mark.slow),
+    ],
 )
 def test_operations(name, library, kind):
     shape = (3, 1, 4, 2)
@@ -125,7 +128,10 @@ def test_from_dense(name, shape, seed, tol):
 @pytest.mark.parametrize("name", ["Tucker", "Ring", "HTucker"])
 @pytest.mark.parametrize(
     ("library", "kind"),
-    [*((x, k) for x in LIBRARIES[:-1] for k in TYPES), ("jax", "float32")],
+    [
+        *((x, k) for x in LIBRARIES[:-1] for k in TYPES),
+        pytest.param("jax", "float32", marks=pytest.mark.slow),
+    ],
 )
 def test_from_dense_in_each_library(name, library, kind):
     _, a = tucker((4, 3, 5), 2, kind, 0, "numpy")

@@ -34,7 +34,10 @@ pairs = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, ma
 
 @pytest.mark.parametrize(
     ("library", "kind"),
-    [*((x, k) for x in LIBRARIES[:-1] for k in TYPES), ("jax", "float32")],
+    [
+        *((x, k) for x in LIBRARIES[:-1] for k in TYPES),
+        pytest.param("jax", "float32", marks=pytest.mark.slow),
+    ],
 )
 def test_operations(library, kind):
     modes = [(2, 3), (3, 2), (2, 2)]

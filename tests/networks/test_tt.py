@@ -1,7 +1,5 @@
 """Every operation of tensor trains against the dense array, in three libraries."""
 
-import itertools
-
 import jax
 import numpy as np
 import pytest
@@ -14,8 +12,6 @@ from formats_data import (
     entries,
     given_to,
     numbers,
-    per_library,
-    per_type,
     ranks,
     seeds,
     shapes,
@@ -37,12 +33,21 @@ def train(shape, rank, kind="float64", seed=0, library="numpy"):
 # Every operation, in every library and type
 
 
-@per_library
-@per_type
-@pytest.mark.parametrize(("shape", "rank"), [((3, 4, 2, 3), 3), ((2, 1, 3), 5), ((4,), 1)])
+# JAX compiles each operation for each shape, so one shape and type stand for all there.
+@pytest.mark.parametrize(
+    ("library", "kind", "shape", "rank"),
+    [
+        *(
+            (library, kind, shape, rank)
+            for library in LIBRARIES[:-1]
+            for kind in TYPES
+            for shape, rank in [((3, 4, 2, 3), 3), ((2, 1, 3), 5), ((4,), 1)]
+        ),
+        pytest.param("jax", "complex128", (2, 1, 3), 5, marks=pytest.mark.slow),
+        ("jax", "float32", (4,), 1),
+    ],
+)
 def test_operations(library, kind, shape, rank):
-    if library == "jax" and (kind, len(shape)) != ("complex128", 3):
-        pytest.skip("JAX compiles each operation for each shape; others stand for these")
     t, a = train(shape, rank, kind, 1, library)
     s, b = train(shape, rank, kind, 2, library)
     top = np.linalg.norm(a) * np.linalg.norm(b)
@@ -213,7 +218,7 @@ def test_quasi_optimal(shape, seed, rank):
         ("numpy", (20, 20, 20, 3)),
         ("numpy", (2,) * 12),
         (LIBRARIES[1], (20, 20, 20, 3)),
-        ("jax", (12, 12, 12)),
+        pytest.param("jax", (12, 12, 12), marks=pytest.mark.slow),
     ],
 )
 def test_accuracy_at_high_condition(library, shape):
@@ -313,7 +318,10 @@ def test_product_without_its_cores(rank):
 
 @pytest.mark.parametrize(
     ("library", "kind"),
-    [*((x, k) for x in LIBRARIES[:-1] for k in TYPES), ("jax", "float32")],
+    [
+        *((x, k) for x in LIBRARIES[:-1] for k in TYPES),
+        pytest.param("jax", "float32", marks=pytest.mark.slow),
+    ],
 )
 def test_zero_and_rank_deficient(library, kind):
     shape = (3, 4, 2)
@@ -356,6 +364,50 @@ def test_norm_of_a_small_difference():
     t = tn.TT.random((5,) * 6, 4, seed=0)
     s = t + (1e-11 * float(t.norm())) * tn.TT.outer([np.eye(5)[0]] * 6)
     np.testing.assert_allclose(float((s - t).norm()), 1e-11 * float(t.norm()), rtol=1e-3)
+
+
+# Sampling, elementwise functions
+
+
+def test_sampling():
+    t = tn.TT([np.abs(core) for core in drawn((3, 4, 2), 2, "float64", 1)])
+    a = t.to_dense() / t.to_dense().sum()
+    for made, density in [
+        (t.sample(200_000, seed=1), a),
+        (t.sample(200_000, seed=1, squared=True), a**2 / (a**2).sum()),
+    ]:
+        index, probability = made
+        np.testing.assert_allclose(probability, density[tuple(index.T)], rtol=1e-10)
+        count = np.zeros(a.shape)
+        np.add.at(count, tuple(index.T), 1)
+        # Five standard deviations of the counts.
+        spread = np.sqrt(200_000 * density * (1 - density))
+        assert (np.abs(count - 200_000 * density) < 5 * spread).all()
+    z, b = train((3, 4), 2, "complex128")
+    index, probability = z.sample(10, squared=True)
+    np.testing.assert_allclose(probability, (abs(b) ** 2 / (abs(b) ** 2).sum())[tuple(index.T)])
+    assert t.sample(0)[0].shape == (0, 3)
+    long = tn.TT.outer([np.array([3.0, 1.0])] * 500)
+    index, _ = long.sample(500)
+    assert abs(index.mean() - 0.25) < 0.01
+    with pytest.raises(InputError, match="must be positive"):
+        (-t).sample(1)
+    with pytest.raises(InputError, match="squared=True"):
+        z.sample(1)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_elementwise_functions(library):
+    shape = (4,) * 4
+    a = grid(shape, lambda s: 1 + s)
+    t = tn.TT.from_dense(given_to(library, a), 1e-12)
+    made = t.map(np.log, tol=1e-9)
+    np.testing.assert_allclose(numbers(made), np.log(a), atol=1e-7)
+    assert made.info.converged and namespace(made.cores[0]) is namespace(t.cores[0])
+    made = t.map(lambda x, y: x / y, t * t, tol=1e-9)
+    np.testing.assert_allclose(numbers(made), 1 / a, atol=1e-7)
+    with pytest.raises(ShapeError, match="map"):
+        t.map(np.add, tn.TT.ones((2,)))
 
 
 # JAX, files, faces, errors
@@ -523,9 +575,3 @@ def test_numbers_of_the_reference(shared_path):
     text = shared_path("references", "tensor_train.md").read_text(encoding="utf-8")
     for number in ("5.653e-9", "3.497e-9", "8,9,9,8", "10,12,12,10"):
         assert number in text
-
-
-def test_cost_grows_as_promised():
-    # Products of the sweep, counted by the sizes of what is stored: linear in d and n.
-    for d, n in itertools.product((4, 8), (5, 10)):
-        assert tn.TT.random((n,) * d, 6).size == 2 * n * 6 + (d - 2) * n * 36

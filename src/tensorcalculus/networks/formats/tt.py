@@ -18,6 +18,7 @@ from tensorcalculus.networks.arrays import (
     is_array,
     is_complex,
     namespace,
+    numpy_of,
     same_type,
 )
 from tensorcalculus.networks.formats import algebra, chains, indexing, picture, storage
@@ -370,6 +371,63 @@ class TT(Modes):
         push_right(cores, 0, center % d)
         push_left(cores, center % d, d - 1)
         return self._like(cores)
+
+    def sample(
+        self, count: int, seed: int = 0, squared: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Random indices ``[count, d]`` and their probabilities, in NumPy.
+
+        The density is that of the entries, which must not be negative (beyond rounding), divided by
+        their sum; with `squared` that of their squared absolute values.
+
+        Raises
+        ------
+        InputError
+            The sum is not positive, or entries are complex and not squared.
+
+        Examples
+        --------
+        >>> import numpy as np, tensorcalculus.networks as tn
+        >>> t = tn.TT.outer([np.array([0, 1.0]), np.array([1.0, 0])])
+        >>> t.sample(1)
+        (array([[1, 0]]), array([1.]))
+        """
+        from tensorcalculus.networks.formats.sampling import sample
+
+        return sample(self.cores, count, seed, squared)
+
+    def map(
+        self, f: Callable[..., Any], *others: TT, tol: float = 1e-8, seed: int = 0, **options: Any
+    ) -> TT:
+        """An elementwise function of trains, by cross approximation of ``f(self, *others)``.
+
+        `f` takes as many arrays ``[batch]`` of NumPy as there are trains, and gives one.  Options,
+        errors and ``info`` are those of :meth:`cross`.
+
+        Examples
+        --------
+        >>> import numpy as np, tensorcalculus.networks as tn
+        >>> t = tn.TT.ones((10,) * 4) * 2
+        >>> round(float(t.map(np.sqrt)[0, 0, 0, 0]), 6)
+        1.414214
+        """
+        trains = [self, *others]
+        for other in others:
+            if other.shape != self.shape:
+                raise ShapeError(f"map: shapes {self.shape} and {other.shape} differ")
+        # Small matrices are quicker in NumPy, and so is the choice of points.
+        held = [[numpy_of(core) for core in t.cores] for t in trains]
+
+        def values(points: np.ndarray) -> Any:
+            return f(*(algebra.entries(cores, points) for cores in held))
+
+        made = TT.cross(values, self.shape, tol, seed=seed, **options)
+        if not isinstance(self.cores[0], np.ndarray):
+            xp = namespace(self.cores[0])
+            found = TT._made([xp.asarray(core) for core in made.cores])
+            object.__setattr__(found, "info", made.info)
+            return found
+        return made
 
     @staticmethod
     def concatenate(parts: Sequence[TT], axis: int = 0) -> TT:
