@@ -198,6 +198,24 @@ def test_float32_and_start():
     assert t.at([[3] * 6])[0] == pytest.approx(1)
 
 
+def test_numbers_that_become_complex():
+    def root(i):
+        # NumPy's scimath gives real arrays where it can.
+        return np.emath.sqrt(i.sum(axis=1) - 3.0)
+
+    t = tn.TT.cross(root, (6,) * 4, tol=1e-10)
+    points = np.stack(np.unravel_index(np.arange(6**4), (6,) * 4), axis=1)
+    np.testing.assert_allclose(t.at(points), root(points), atol=1e-8)
+
+
+def test_evaluations_grow_linearly():
+    def made(d, n):
+        return tn.TT.cross(lambda i: np.sin(i.sum(axis=1) / d / n), (n,) * d, tol=1e-8).info
+
+    short, long, fine = (made(*size).evaluations - 1000 for size in ((10, 16), (40, 16), (10, 64)))
+    assert long < 6 * short and fine < 6 * short
+
+
 def test_budget_and_going_on():
     t = tn.TT.cross(ackley, (32,) * 10, tol=1e-8, max_evaluations=30_000)
     assert not t.info.converged and "max_evaluations" in t.info.reason

@@ -5,7 +5,7 @@ import pytest
 from formats_data import LIBRARIES, TYPES, accuracy, close, drawn, given_to
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import sici
+from scipy.special import erf, sici
 
 import tensorcalculus.networks as tn
 from tensorcalculus.errors import InputError, ShapeError
@@ -219,6 +219,33 @@ def test_convolution():
     values = f.reshape((n,)).to_dense()
     expected = np.convolve(values, g)[n : 2 * n]
     close(made, expected)
+
+
+def test_newton_potential():  # item 28
+    # 1/r is a sum of Gaussians, 2/sqrt(pi) times the integral of exp(-r^2 t^2) over t > 0, so the
+    # potential of exp(-|x|^2) is a CP format whose factors are convolutions on a line.
+    bits, s = 13, np.arange(-14, 6, 0.35)
+    n, t = 2**bits, np.exp(s)
+    step = 16 / n
+    line = tn.QTT.from_function(lambda x: np.exp(-(x**2)), bits, (-8, 8), 1e-12)
+    columns = []
+    for scale in t:
+        kernel = tn.QTT.from_function(
+            lambda x, a=scale: np.exp(-((a * x) ** 2)), bits + 1, (-16, 16), 1e-12
+        )
+        made = tn.qtt_toeplitz(kernel).apply(line, 1e-11)
+        columns.append(step * made.reshape((n,)).to_dense())
+    u = np.stack(columns, axis=1)
+    weights = 2 / np.sqrt(np.pi) * 0.35 * t
+
+    def potential(*x):
+        rows = [u[[n // 2 + round(c / step)]] for c in x]
+        return tn.CP(rows, weights).to_dense()[0, 0, 0]
+
+    assert potential(0, 0, 0) == pytest.approx(2 * np.pi, rel=2e-5)
+    for x in [(1, 0, 0), (0.5, -0.25, 1), (2, 2, -1)]:
+        r = np.linalg.norm(x)
+        assert potential(*x) == pytest.approx(np.pi**1.5 * erf(r) / r, rel=2e-5)
 
 
 # Functions

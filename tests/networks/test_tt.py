@@ -1,5 +1,9 @@
 """Every operation of tensor trains against the dense array, in three libraries."""
 
+import doctest
+import importlib
+import time
+
 import jax
 import numpy as np
 import pytest
@@ -575,3 +579,33 @@ def test_numbers_of_the_reference(shared_path):
     text = shared_path("references", "tensor_train.md").read_text(encoding="utf-8")
     for number in ("5.653e-9", "3.497e-9", "8,9,9,8", "10,12,12,10"):
         assert number in text
+
+
+@pytest.mark.parametrize("name", ["tt", "qtt", "tt_matrix", "tucker", "cp"])
+def test_examples_of_docstrings(name):
+    module = importlib.import_module(f"tensorcalculus.networks.formats.{name}")
+    result = doctest.testmod(module)
+    assert result.attempted and not result.failed
+
+
+@pytest.mark.slow
+def test_cost_of_rounding_and_dot():
+    # Linear in d and n, cubic in r; with room for caches and a busy machine.
+    def seconds(work):
+        work()
+        found = []
+        for _ in range(5):
+            start = time.process_time()
+            work()
+            found.append(time.process_time() - start)
+        return min(found)
+
+    def costs(d, n, r):
+        t = tn.TT.random((n,) * d, r, seed=1)
+        doubled = t + t
+        return seconds(lambda: doubled.round(1e-10)), seconds(lambda: doubled.dot(doubled))
+
+    base = costs(10, 16, 40)
+    for other, most in [(costs(40, 16, 40), 4), (costs(10, 64, 40), 4), (costs(10, 16, 80), 8)]:
+        for now, before in zip(other, base, strict=True):
+            assert now < 2 * most * before

@@ -37,6 +37,7 @@ class BlackBox:
         self._points: list[np.ndarray] = []
         self._values: list[np.ndarray] = []
         self._caches: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._kind = np.dtype(np.float32)
         self._known: tuple[np.ndarray, np.ndarray] | None = None
         total = 1
         for n in self.shape:
@@ -53,6 +54,7 @@ class BlackBox:
         keys = self.keys(points, 0)
         order = np.argsort(keys)
         self._known = keys[order], values[order]
+        self._kind = np.result_type(self._kind, values.dtype)
         self.largest = max(self.largest, float(np.abs(values).max(initial=0)))
 
     @property
@@ -104,6 +106,7 @@ class BlackBox:
             raise self._error(f"gave {values[wrong[0]]} at ({place}), at {wrong.size} of {count}")
         self.evaluations += count
         self.largest = max(self.largest, float(np.abs(values).max(initial=0)))
+        self._kind = np.result_type(self._kind, values.dtype)
         self._points.append(points)
         self._values.append(values)
         return values
@@ -138,8 +141,7 @@ class BlackBox:
 
     def _cached(self, k: int, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Values with holes, and where the holes are."""
-        kind = self._values[-1].dtype if self._values else np.dtype(np.float64)
-        values = np.zeros(len(keys), kind)
+        values = np.zeros(len(keys), self._kind)
         missing = np.ones(len(keys), bool)
         for table in (self._caches.get(k), self._known):
             if table is not None and len(table[0]):

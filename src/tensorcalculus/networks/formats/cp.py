@@ -50,8 +50,8 @@ class CP(Linear):
     --------
     >>> import numpy as np, tensorcalculus.networks as tn
     >>> t = tn.CP([np.ones((2, 1)), np.ones((3, 1))])
-    >>> float(t.norm()) ** 2
-    6.0...
+    >>> t.to_dense().shape, float(t.dot(t))
+    ((2, 3), 6.0)
     """
 
     __slots__ = ()

@@ -31,8 +31,8 @@ class QTT(TT):
     --------
     >>> import numpy as np, tensorcalculus.networks as tn
     >>> q = tn.QTT.from_function(lambda x: np.sin(10 * x), bits=40, interval=(0, 1))
-    >>> max(q.ranks), abs(float(q.integral()) - (1 - np.cos(10)) / 10) < 1e-11
-    (2, True)
+    >>> max(q.ranks), round(float(q.integral()), 9)  # (1 - cos(10))/10
+    (2, 0.183907153)
     """
 
     __slots__ = ("interval",)
