@@ -5,8 +5,9 @@
 All run in this process on one thread, interleaved, each with its own arrays and the same tolerance.
 What is reported is the least process CPU time of the rounds, in seconds, and the error: relative,
 in the Frobenius norm, or on 20 000 random points for cross approximation, where a peer may miss the
-tolerance that it is given.  Peers that are not installed are left out.  ``told`` is what was measured elsewhere for a peer that is hard to install
-(ttpy, xfac), or the limit that is aimed for.
+tolerance that it is given.  Peers that are not installed are left out.  In brackets stands the
+limit that is aimed for, and what was measured elsewhere for peers that are hard to install (ttpy,
+xfac).
 """
 
 # ruff: noqa: E402
