@@ -18,13 +18,12 @@ from support import PACKAGE
 ROOT = "tensorcalculus"
 MAX_LINES = 500
 # Loaded when first needed, so that `import tensorcalculus` stays quick.
-LAZY = {"scipy", "lark", "cotengra", "rich", "typer", "torch", "jax"}
+LAZY = {"scipy", "lark", "cotengra", "rich", "typer", "torch", "jax", "array_api_compat"}
 
 # A unit is a package or a module directly below the root; the root's own __init__ is ROOT.
 UNITS = {
     *("errors", "expr", "simplify", "calculus", "notation", "compiler", "optimize", "export"),
-    "networks",
-    *("face", "api", "random_data", "check", "testing", "cli", ROOT),
+    *("networks", "face", "api", "random_data", "check", "testing", "cli", ROOT),
 }
 
 # What each unit may import, besides itself.

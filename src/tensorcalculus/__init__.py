@@ -20,6 +20,7 @@ from tensorcalculus.api import (
 )
 from tensorcalculus.errors import (
     CheckError,
+    EvaluationError,
     GaugeWarning,
     InputError,
     NotDifferentiableError,
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CheckError",
+    "EvaluationError",
     "Expr",
     "GaugeWarning",
     "InputError",

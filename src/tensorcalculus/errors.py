@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 _LINE_WIDTH = 100
 _LONGEST_COMPARED_NAME = 64
@@ -44,6 +45,18 @@ class CheckError(TensorCalculusError, AssertionError):
 
 class InputError(TensorCalculusError, ValueError):
     """Arrays given at call time do not fit what the function was built for."""
+
+
+class EvaluationError(TensorCalculusError, ValueError):
+    """A function given by the user failed, or gave what is no number.
+
+    `points` and `values` are the arguments and results so far, those of the failed call left out.
+    """
+
+    def __init__(self, message: str = "", points: Any = None, values: Any = None) -> None:
+        super().__init__(message)
+        self.points = points
+        self.values = values
 
 
 class GaugeWarning(UserWarning):

@@ -1,0 +1,1 @@
+"""Cross approximation: matrices and tensor trains from few of their entries."""

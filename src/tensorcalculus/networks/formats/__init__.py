@@ -1,0 +1,1 @@
+"""Formats: small immutable objects that hold a tensor as cores."""

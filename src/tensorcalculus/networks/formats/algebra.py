@@ -1,0 +1,158 @@
+"""Sums, products and contractions of tensor trains, on lists of cores ``[r, n, r']``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from tensorcalculus.networks.arrays import Array, is_jax, namespace, triangular_factor
+
+Cores = Sequence[Array]
+
+
+def add(a: Cores, b: Cores) -> list[Array]:
+    """Cores of the sum: block diagonal, so ranks add (Oseledets 2011, section 4.1)."""
+    xp, d = namespace(a[0]), len(a)
+    if d == 1:
+        return [a[0] + b[0]]
+    made = [xp.concat([a[0], b[0]], axis=2)]
+    for x, y in zip(a[1:-1], b[1:-1], strict=True):
+        upper = xp.zeros((x.shape[0], x.shape[1], y.shape[2]), dtype=x.dtype, **_place(x))
+        lower = xp.zeros((y.shape[0], y.shape[1], x.shape[2]), dtype=x.dtype, **_place(x))
+        rows = [xp.concat([x, upper], axis=2), xp.concat([lower, y], axis=2)]
+        made.append(xp.concat(rows, axis=0))
+    made.append(xp.concat([a[-1], b[-1]], axis=0))
+    return made
+
+
+def _place(x: Array) -> dict[str, Any]:
+    """Where new arrays beside `x` go; only PyTorch's arrays must be told."""
+    return {"device": x.device} if hasattr(x, "detach") else {}
+
+
+def scaled(a: Cores, c: Any) -> list[Array]:
+    """Cores of ``c*a``: the first one is multiplied."""
+    return [a[0] * c, *a[1:]]
+
+
+def hadamard(a: Cores, b: Cores) -> list[Array]:
+    """Cores of the elementwise product: Kronecker products of matrices, ranks multiply."""
+    made = []
+    for x, y in zip(a, b, strict=True):
+        core = x[:, None, :, :, None] * y[None, :, :, None, :]  # [r, s, n, r', s']
+        (r, n, rr), (s, _, ss) = x.shape, y.shape
+        made.append(core.reshape(r * s, n, rr * ss))
+    return made
+
+
+def kron(a: Cores, b: Cores) -> list[Array]:
+    """Cores of the Kronecker product: mode k has index ``i*m_k + j``; ranks multiply."""
+    made = []
+    for x, y in zip(a, b, strict=True):
+        core = x[:, None, :, None, :, None] * y[None, :, None, :, None, :]
+        (r, n, rr), (s, m, ss) = x.shape, y.shape
+        made.append(core.reshape(r * s, n * m, rr * ss))
+    return made
+
+
+def dot(a: Cores, b: Cores) -> Array:
+    """``sum(conj(a)*b)``, core by core from the left: ``O(d n r^3)``."""
+    xp = namespace(a[0])
+    w = xp.ones_like(a[0][:1, 0, :1])  # [r_b, r_a]
+    for x, y in zip(a, b, strict=True):
+        (r, n, rr), (s, _, ss) = x.shape, y.shape
+        # The larger product first would cost the same: both are n r s (r or s).
+        t = w.T @ y.reshape(s, n * ss)  # [r, n s']
+        w = t.reshape(r * n, ss).T @ x.reshape(r * n, rr).conj()  # [s', r']
+    return w[0, 0]
+
+
+def norm(a: Cores) -> Array:
+    """The Frobenius norm, by triangular factors: exact to rounding also for small differences.
+
+    ``sqrt(dot(a, a))`` would lose half of the digits of ``norm(a - b)`` where a and b nearly agree.
+    """
+    xp = namespace(a[0])
+    w = None
+    for core in a:
+        r, n, s = core.shape
+        m = core if w is None else w @ core.reshape(r, n * s)
+        m = m.reshape(-1, s)
+        w = triangular_factor(m) if m.shape[0] > m.shape[1] else m
+    assert w is not None
+    return xp.linalg.vector_norm(w.reshape(-1))
+
+
+def absorb(cores: Sequence[Array]) -> list[Array] | Array:
+    """Cores without those of two axes ``[r, r']``, which are multiplied into their neighbours.
+
+    Where none of three axes is left, the number (an array without axes) that they make.
+    """
+    made: list[Array] = []
+    waiting: Array | None = None
+    for core in cores:
+        if core.ndim == 2:
+            waiting = core if waiting is None else waiting @ core
+            continue
+        if waiting is not None:
+            r, n, s = core.shape
+            core = (waiting @ core.reshape(r, n * s)).reshape(-1, n, s)
+            waiting = None
+        made.append(core)
+    if waiting is not None:
+        if not made:
+            return waiting[0, 0]
+        r, n, s = made[-1].shape
+        made[-1] = (made[-1].reshape(r * n, s) @ waiting).reshape(r, n, -1)
+    return made
+
+
+def contract_modes(cores: Cores, vectors: dict[int, Array | None]) -> list[Array] | Array:
+    """Modes contracted with vectors (None: summed over)."""
+    xp = namespace(cores[0])
+    made = []
+    for k, core in enumerate(cores):
+        if k not in vectors:
+            made.append(core)
+        elif vectors[k] is None:
+            made.append(xp.sum(core, axis=1))
+        else:
+            made.append(xp.sum(core * vectors[k].reshape(1, -1, 1), axis=1))  # type: ignore[union-attr]
+    return absorb(made)
+
+
+def dense(cores: Cores) -> Array:
+    """The array of all entries."""
+    shape = tuple(core.shape[1] for core in cores)
+    made = cores[0].reshape(shape[0], -1)
+    for core in cores[1:]:
+        r = core.shape[0]
+        made = made.reshape(-1, r) @ core.reshape(r, -1)
+    return made.reshape(shape)
+
+
+def entries(cores: Cores, indices: Array) -> Array:
+    """Entries at the rows of `indices`, an integer array ``[batch, d]``."""
+    rows = cores[0][0, indices[:, 0], :]  # [batch, r]
+    for k in range(1, len(cores)):
+        if rows.shape[0] > 4 * cores[k].shape[1] and not is_jax(rows):
+            rows = _grouped(rows, cores[k], indices[:, k])
+        else:
+            rows = (rows[:, None, :] @ cores[k].swapaxes(0, 1)[indices[:, k]])[:, 0, :]
+    return rows[:, 0]
+
+
+def _grouped(rows: Array, core: Array, index: Array) -> Array:
+    """``rows[p] @ core[:, index[p], :]``: points of one index together, n matrix products."""
+    xp = namespace(rows)
+    order = xp.argsort(index)
+    ordered = rows[order]
+    known = xp.arange(1, core.shape[1] + 1, dtype=index.dtype, **_place(index))
+    ends = [0, *(int(end) for end in xp.searchsorted(index[order], known))]
+    parts = [
+        ordered[start:end] @ core[:, i, :]
+        for i, (start, end) in enumerate(pairwise(ends))
+        if end > start
+    ]
+    return xp.concat(parts, axis=0)[xp.argsort(order)]

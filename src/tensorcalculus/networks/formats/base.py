@@ -1,0 +1,87 @@
+"""What all formats are: immutable holders of cores, of one library and type, pytrees in JAX."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+from tensorcalculus.networks.arrays import Array, namespace
+
+_CLASSES: list[type[Format]] = []
+_REGISTERED: set[type[Format]] = set()
+
+
+def register_pytrees() -> None:
+    """Tell JAX about the formats, where it is loaded; to import it for that would take a second."""
+    if "jax" in sys.modules and len(_REGISTERED) < len(_CLASSES):
+        from jax.tree_util import register_pytree_node
+
+        for kind in _CLASSES:
+            if kind not in _REGISTERED:
+                register_pytree_node(kind, kind._flatten, kind._unflatten)
+                _REGISTERED.add(kind)
+
+
+class Format:
+    """A tensor held as cores; objects do not change once made."""
+
+    __slots__ = ("__weakref__", "cores")
+
+    cores: tuple[Array, ...]
+    # NumPy's scalars and arrays leave operators to us.
+    __array_ufunc__: ClassVar[None] = None
+    # Without it Python would try indices 0, 1, 2 … .
+    __iter__: ClassVar[None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        _CLASSES.append(cls)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"{type(self).__name__} does not change: `{name}` cannot be set; make a new one"
+        )
+
+    def _fields(self) -> tuple[Any, ...]:
+        """What the format holds besides cores, hashable."""
+        return ()
+
+    def _set(self, cores: Sequence[Array], *fields: Any) -> Self:
+        object.__setattr__(self, "cores", tuple(cores))
+        register_pytrees()
+        return self
+
+    @classmethod
+    def _made(cls, cores: Sequence[Array], *fields: Any) -> Self:
+        """An object of cores that are known to fit, or of what JAX puts in their place."""
+        return object.__new__(cls)._set(cores, *fields)
+
+    def _flatten(self) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+        return self.cores, self._fields()
+
+    @classmethod
+    def _unflatten(cls, fields: tuple[Any, ...], cores: Sequence[Array]) -> Self:
+        return cls._made(cores, *fields)
+
+    @property
+    def dtype(self) -> Any:
+        """The type of the numbers, in words of the library that holds them."""
+        return self.cores[0].dtype
+
+    @property
+    def size(self) -> int:
+        """How many numbers are stored."""
+        return sum(_count(core.shape) for core in self.cores)
+
+    def astype(self, dtype: Any) -> Self:
+        """The same with numbers of another type of its library, such as ``torch.float32``."""
+        xp = namespace(self.cores[0])
+        return self._made([xp.astype(core, dtype) for core in self.cores], *self._fields())
+
+
+def _count(shape: Sequence[int]) -> int:
+    total = 1
+    for n in shape:
+        total *= n
+    return total

@@ -1,0 +1,167 @@
+"""CP format: sums of outer products, and what may be wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tensorcalculus.errors import ShapeError
+from tensorcalculus.networks.arrays import Array, is_array, like, namespace, numpy_of, same_type
+from tensorcalculus.networks.formats.linear import Linear
+from tensorcalculus.networks.formats.tt import TT
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Whether components cancel each other."""
+
+    growth: float
+    """``sqrt(sum of squared norms of components)/norm``: 1 where they are orthogonal."""
+    cosines: np.ndarray
+    """Cosines between components, ``[r, r]``."""
+    diverging: tuple[tuple[int, int], ...]
+    """Pairs that are nearly opposite and much larger than their sum."""
+
+    def __str__(self) -> str:
+        if not self.diverging:
+            return f"components are {self.growth:.3g} times the tensor; none diverge"
+        pairs = ", ".join(f"{i} and {j}" for i, j in self.diverging)
+        return (
+            f"components {pairs} diverge: nearly opposite, {self.growth:.3g} times as large as the"
+            " tensor; it may have no best approximation of this rank (a border rank below its rank)"
+        )
+
+
+class CP(Linear):
+    """``a[i1, …, id] = sum_r U1[i1, r]*…*Ud[id, r]``; `cores` are the factors ``[n_k, r]``.
+
+    Hitchcock, The expression of a tensor or a polyadic as a sum of products, J. Math. Phys. 6
+    (1927).
+
+    Raises
+    ------
+    ShapeError
+        Factors of different numbers of columns.
+
+    Examples
+    --------
+    >>> import numpy as np, tensorcalculus.networks as tn
+    >>> t = tn.CP([np.ones((2, 1)), np.ones((3, 1))])
+    >>> t.to_dense().shape, float(t.dot(t))
+    ((2, 3), 6.0)
+    """
+
+    __slots__ = ()
+
+    def __init__(self, factors: Sequence[Any], weights: Any = None) -> None:
+        if is_array(factors) or not len(factors):
+            raise ShapeError("CP: a list of at least one factor [n, r] is expected")
+        made = same_type(factors, "CP")
+        for k, u in enumerate(made):
+            if u.ndim != 2 or 0 in u.shape or u.shape[1] != made[0].shape[-1]:
+                raise ShapeError(
+                    f"CP: factor {k} has shape {tuple(u.shape)}; [n, {made[0].shape[-1]}] is"
+                    " expected"
+                )
+        if weights is not None:
+            weights = same_type([weights, made[0]], "CP")[0]
+            if tuple(weights.shape) != (made[0].shape[1],):
+                raise ShapeError(
+                    f"CP: weights have shape {tuple(weights.shape)}; ({made[0].shape[1]},) is"
+                    " expected"
+                )
+            made[0] = made[0] * weights
+        self._set(made)
+
+    @property
+    def factors(self) -> tuple[Array, ...]:
+        """The factors ``[n_k, r]``."""
+        return self.cores
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the modes."""
+        return tuple(u.shape[0] for u in self.cores)
+
+    @property
+    def rank(self) -> int:
+        """The number of components."""
+        return int(self.cores[0].shape[1])
+
+    def to_dense(self) -> Array:
+        """The array of all entries."""
+        *front, last = self.cores
+        if not front:
+            return namespace(last).sum(last, axis=1)
+        made = front[0]
+        for u in front[1:]:
+            made = (made[:, None, :] * u[None, :, :]).reshape(-1, self.rank)
+        return (made @ last.mT).reshape(self.shape)
+
+    def to_tt(self) -> TT:
+        """The same tensor as a train of ranks r."""
+        if self.ndim == 1:
+            return TT._made([self.to_dense().reshape(1, -1, 1)])
+        unit = like(np.eye(self.rank), self.cores[0])
+        cores = [u.mT[:, :, None] * unit[:, None, :] for u in self.cores]
+        cores[0] = self.cores[0][None]
+        cores[-1] = self.cores[-1].mT[:, :, None]
+        return TT._made(cores)
+
+    def _plus(self, other: CP) -> CP:
+        xp = namespace(self.cores[0])
+        pairs = zip(self.cores, other.cores, strict=True)
+        return self._made([xp.concat([u, v], axis=1) for u, v in pairs])
+
+    def _times(self, other: CP) -> CP:
+        pairs = zip(self.cores, other.cores, strict=True)
+        return self._made([(u[:, :, None] * v[:, None, :]).reshape(len(u), -1) for u, v in pairs])
+
+    def dot(self, other: CP) -> Array:
+        """``sum(conj(self)*other)``, by Gram matrices: ``O(n r^2)`` a mode."""
+        a, b = self._common(other, "dot")
+        xp = namespace(a.cores[0])
+        gram = None
+        for u, v in zip(a.cores, b.cores, strict=True):
+            product = u.mT.conj() @ v
+            gram = product if gram is None else gram * product
+        return xp.sum(gram)
+
+    def diagnose(self, cosine: float = -0.95, growth: float = 10.0) -> Diagnosis:
+        """Whether components grow without bound against each other.
+
+        A tensor may be a limit of tensors of lower rank without being one of them: approximations
+        then have components that are nearly opposite and grow (De Silva, Lim, Tensor rank and the
+        ill-posedness of the best low-rank approximation problem, SIAM J. Matrix Anal. Appl. 30
+        (2008)).
+
+        Parameters
+        ----------
+        cosine
+            Pairs with a smaller cosine count as opposite.
+        growth
+            How many times larger than the tensor a component of such a pair is.
+        """
+        gram = np.ones((self.rank, self.rank))
+        for u in self.cores:
+            v = numpy_of(u)
+            gram = gram * (v.conj().T @ v)
+        sizes = np.sqrt(np.abs(np.diagonal(gram)))
+        safe = np.where(sizes > 0, sizes, 1)
+        cosines = gram.real / np.outer(safe, safe)
+        size = float(np.sqrt(abs(gram.sum())))
+        found = [
+            (i, j)
+            for i in range(self.rank)
+            for j in range(i + 1, self.rank)
+            if cosines[i, j] < cosine and min(sizes[i], sizes[j]) > growth * size
+        ]
+        total = float(np.linalg.norm(sizes))
+        return Diagnosis(total / size if size else float("inf"), cosines, tuple(found))
+
+    def __repr__(self) -> str:
+        kind = str(self.dtype).removeprefix("torch.")
+        return f"CP of shape {self.shape}, rank {self.rank}: {self.size} numbers, {kind}"

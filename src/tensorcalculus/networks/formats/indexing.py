@@ -1,0 +1,79 @@
+"""What stands in brackets behind a tensor in a format, checked and put in one form."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from types import EllipsisType
+from typing import Any
+
+import numpy as np
+
+from tensorcalculus.errors import InputError, ShapeError
+
+
+def normal(index: Any, shape: Sequence[int]) -> list[int | slice]:
+    """One integer (not negative) or slice for each axis.
+
+    Raises
+    ------
+    ShapeError
+        More indices than axes, or an index that leaves nothing of an axis.
+    InputError
+        An integer outside of its axis, or something that is neither integer, slice nor ``...``.
+    """
+    given = list(index) if isinstance(index, tuple) else [index]
+    holes = [k for k, item in enumerate(given) if isinstance(item, EllipsisType)]
+    if len(holes) > 1:
+        raise InputError("indices: `...` is expected at most once")
+    if len(given) - len(holes) > len(shape):
+        raise ShapeError(
+            f"indices: at most {len(shape)} are expected for shape {tuple(shape)}, not {len(given)}"
+        )
+    missing = [slice(None)] * (len(shape) - len(given) + len(holes))
+    if holes:
+        given[holes[0] : holes[0] + 1] = missing
+    else:
+        given += missing
+    return [
+        _checked(item, n, axis) for axis, (item, n) in enumerate(zip(given, shape, strict=True))
+    ]
+
+
+def _checked(item: Any, n: int, axis: int) -> int | slice:
+    if isinstance(item, slice):
+        if not len(range(*item.indices(n))):
+            raise ShapeError(f"indices: {item} leaves nothing of axis {axis}, of length {n}")
+        return item
+    if isinstance(item, bool | np.bool_):
+        raise InputError(f"indices: axis {axis}: an integer or a slice is expected, not {item!r}")
+    try:
+        k = operator.index(item)
+    except TypeError:
+        raise InputError(
+            f"indices: axis {axis}: an integer, a slice or `...` is expected, not"
+            f" {type(item).__name__}; for a list of entries, use `at`"
+        ) from None
+    if not -n <= k < n:
+        raise InputError(f"indices: {k} is outside of axis {axis}, of length {n}")
+    return k % n
+
+
+def axes(given: int | Sequence[int] | None, d: int) -> list[int]:
+    """Axes as sorted numbers from 0; None is all of them.
+
+    Raises
+    ------
+    InputError
+        An axis that does not exist or stands twice.
+    """
+    if given is None:
+        return list(range(d))
+    listed = [given] if isinstance(given, int | np.integer) else list(given)
+    for axis in listed:
+        if not -d <= operator.index(axis) < d:
+            raise InputError(f"axes: {axis} does not exist; the tensor has {d} axes")
+    found = sorted(operator.index(axis) % d for axis in listed)
+    if len(set(found)) < len(found):
+        raise InputError(f"axes: each is expected once, not {tuple(listed)}")
+    return found
