@@ -231,6 +231,25 @@ def scalar_product(told: str) -> Row:
     return row
 
 
+def growth(what: str, told: str) -> Row:
+    """Our own cost where d, n and r are four, four and two times what they are in the first."""
+    row = Row(f"growth of {what}", told=told)
+    for d, n, r in ((10, 16, 40), (40, 16, 40), (10, 64, 40), (10, 16, 80)):
+        t = tn.TT.random((n,) * d, r, seed=1)
+        twice = t + t
+
+        def run(twice: tn.TT = twice) -> Any:
+            return twice.round(1e-10) if what == "rounding" else twice.dot(twice)
+
+        def judge(value: Any, twice: tn.TT = twice) -> tuple[float, str]:
+            if what == "rounding":
+                return float((value - twice).norm() / twice.norm()), ""
+            return abs(float(value) - float(twice.norm()) ** 2) / abs(float(value)), ""
+
+        row.contestants.append(Contestant(f"d{d} n{n} r{r}", run, judge))
+    return row
+
+
 D, N = 10, 32
 UNIT, WIDE, HIGH = np.linspace(0, 1, N), np.linspace(-2, 2, N), np.linspace(-3, 3, N)
 SLOPES = np.arange(1, 11) / 11
@@ -301,6 +320,8 @@ def rows() -> list[tuple[str, Callable[[], Row]]]:
         ("hadamard 20", lambda: hadamard(20, "0.15; 5.4 with the cores formed", False)),
         ("hadamard 30", lambda: hadamard(30, "below 1 GiB", False)),
         ("dot", lambda: scalar_product("the best peer")),
+        ("growth round", lambda: growth("rounding", "linear in d and n, cubic in r")),
+        ("growth dot", lambda: growth("a scalar product", "linear in d and n, cubic in r")),
         ("cross inverse", lambda: crossing(inverse, "0.15 s, 88k; ttpy 0.09, 395k; xfac 0.23")),
         ("cross ackley", lambda: crossing(ackley, "ttpy 0.21, 922k; tntorch 176k")),
         ("cross corner", lambda: crossing(corner, "ttpy 0.07, 396k; tntorch 176k")),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tensorcalculus.networks.arrays import numpy_of
+from tensorcalculus.networks.formats.tt import TT
 
 try:
     import torch
@@ -73,3 +74,9 @@ shapes = st.lists(st.integers(1, 4), min_size=1, max_size=5).map(tuple)
 """Also lengths of 1, and lengths below the ranks."""
 ranks = st.integers(1, 5)
 seeds = st.integers(0, 1000)
+
+
+def train(shape, rank, kind="float64", seed=0, library="numpy"):
+    """A random train and its entries."""
+    cores = drawn(shape, rank, kind, seed)
+    return TT([given_to(library, core) for core in cores]), entries(cores)
