@@ -118,7 +118,9 @@ def decomposition(name: str, a: np.ndarray, told: str) -> Row:
         if torchtt is not None:
             add(Contestant("torchTT", lambda: torchtt.TT(b, eps=tol), lambda t: judge(t.cores)))
         if tntorch is not None:
-            run = lambda: tntorch.Tensor(b, eps=tol)  # noqa: E731
+
+            def run() -> Any:
+                return tntorch.Tensor(b, eps=tol)
 
             def judge_tntorch(t: Any) -> tuple[float, str]:
                 # Its trains may have factor matrices beside their cores.
@@ -283,7 +285,9 @@ def crossing(f: Callable[[np.ndarray], np.ndarray], told: str) -> Row:
     def judge(t: tn.TT) -> tuple[float, str]:
         return float(np.linalg.norm(t.at(points) - truth) / size), f"{t.info.evaluations} points"
 
-    run = lambda: tn.TT.cross(f, (N,) * D, tol=1e-8)  # noqa: E731
+    def run() -> tn.TT:
+        return tn.TT.cross(f, (N,) * D, tol=1e-8)
+
     row.contestants.append(Contestant("ours", run, judge))
     if tntorch is not None:
         domain = [torch.arange(N, dtype=torch.float64)] * D
@@ -309,10 +313,12 @@ def crossing(f: Callable[[np.ndarray], np.ndarray], told: str) -> Row:
 
 
 def rows() -> list[tuple[str, Callable[[], Row]]]:
-    rng_train = lambda: tn.TT.random((20,) * 5, 20, seed=1).to_dense()  # noqa: E731
+    def random() -> np.ndarray:
+        return tn.TT.random((20,) * 5, 20, seed=1).to_dense()
+
     half, four = "0.5 of the best peer (ttpy 0.74)", "0.4 of the best peer"
     return [
-        ("svd random", lambda: decomposition("TT-SVD, 20^5, random of rank 20", rng_train(), half)),
+        ("svd random", lambda: decomposition("TT-SVD, 20^5, random of rank 20", random(), half)),
         ("svd inverse 20", lambda: decomposition("TT-SVD, 20^5, 1/(1+x)", grid((20,) * 5), four)),
         ("svd inverse 4", lambda: decomposition("TT-SVD, 4^11, 1/(1+x)", grid((4,) * 11), four)),
         ("round 50", lambda: rounding(50, "0.8 of the best peer (ttpy 0.27)")),

@@ -43,22 +43,28 @@ def written(
 def factors_out(roots: list[Expr]) -> list[Expr]:
     """The same functions, sums with the factors taken out that stand at the ends of their terms.
 
-    What others need as well is left whole.
+    What others need as well is left whole; so is everything where no matrix product would be saved,
+    as factors that multiply entry by entry are not worth a second plan.
     """
     uses = uses_of(roots)
+    products: list[bool] = []
     done: dict[Expr, Expr] = {}
     for node in list(walk(*roots)):
         children = tuple(done[c] for c in node.children)
         same = all(a is b for a, b in zip(children, node.children, strict=True))
         new = node if same else with_children(node, children)
         if isinstance(node, Combination) and isinstance(new, Combination):
-            new = _factors_out(new, {done[t] for t in node.terms if uses[t] > 1})
+            shared = {done[t] for t in node.terms if uses[t] > 1}
+            new = _factors_out(new, shared, products)
         done[node] = new
-    return [done[root] for root in roots]
+    return [done[root] for root in roots] if any(products) else roots
 
 
-def _factors_out(total: Combination, shared: set[Expr]) -> Expr:
-    """One sum, with the factor taken out that most terms share, and so on inside and beside it."""
+def _factors_out(total: Combination, shared: set[Expr], products: list[bool]) -> Expr:
+    """One sum, with the factor taken out that most terms share, and so on inside and beside it.
+
+    ``products`` learns of each factor whether it is summed over.
+    """
     if not 1 < len(total.terms) <= TERM_LIMIT:
         return total
     groups: dict[tuple, list[tuple[int, int]]] = {}
@@ -70,12 +76,14 @@ def _factors_out(total: Combination, shared: set[Expr]) -> Expr:
                     places.append((t, k))
     # A factor from the middle of a chain would leave larger arrays.
     ends = {s: at for s, at in groups.items() if remainder_order(total, s[1]) <= total.ndim}
-    places = max(ends.values(), key=len, default=[])
-    if len(places) < 2:
+    signature = max(ends, key=lambda s: len(ends[s]), default=None)
+    if signature is None or len(ends[signature]) < 2:
         return total
+    places = ends[signature]
+    products.append(any(place < 0 for place, _ in signature[1]))
     whole, inner = factored(total, places)
     if isinstance(inner, Combination):
-        opened = _factors_out(inner, shared)
+        opened = _factors_out(inner, shared, products)
         if opened is not inner:
             whole = substitute(whole, {inner: opened})
-    return _factors_out(whole, shared) if isinstance(whole, Combination) else whole
+    return _factors_out(whole, shared, products) if isinstance(whole, Combination) else whole

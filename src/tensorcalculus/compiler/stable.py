@@ -119,12 +119,13 @@ def _quotient_of_exponentials(node: Expr) -> Expr:
         u = e.args[0]
         for b, (f, other) in enumerate(pairs):
             base, p, _ = as_power(f)
-            below = isinstance(p, Number) and isinstance(p.value, int) and p.value < 0
-            if not below or base is f:
+            if not isinstance(p, Number) or not isinstance(p.value, int):
+                continue
+            if p.value >= 0 or base is f:
                 continue
             rest = [q for k, q in enumerate(pairs) if k not in (a, b)]
-            if p.value != -1:  # type: ignore[attr-defined]
-                rest.append((power(base, p.value + 1), other))  # type: ignore[attr-defined]
+            if p.value != -1:
+                rest.append((power(base, p.value + 1), other))
             if other == legs and isinstance(base, Combination) and _holds_exp(base):
                 divided = add(
                     [
@@ -156,8 +157,9 @@ def _times_exp(t: Expr, u: Expr) -> Expr:
     """``t.*exp(u)`` with the exponentials of ``t`` taken into the new one."""
     c, t = split_scale(t)
     names = tuple(range(t.ndim))
-    whole = isinstance(t, Contraction) and t.out == names
-    pairs = list(zip(t.operands, t.legs, strict=True)) if whole else [(t, names)]  # type: ignore[attr-defined]
+    pairs: list[tuple[Expr, tuple[int, ...]]] = [(t, names)]
+    if isinstance(t, Contraction) and t.out == names:
+        pairs = list(zip(t.operands, t.legs, strict=True))
     rest = []
     for o, legs in pairs:
         if isinstance(o, Map) and o.function.name == "exp" and legs == names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 
@@ -56,8 +57,9 @@ class Source:
 def source_of(name: str) -> Source:
     """The module of this name."""
     spec = find_spec(name)
-    assert isinstance(spec, ModuleSpec) and spec.loader is not None
-    text = spec.loader.get_source(name)  # type: ignore[attr-defined]
+    assert isinstance(spec, ModuleSpec) and isinstance(spec.loader, InspectLoader)
+    text = spec.loader.get_source(name)
+    assert text is not None
     return read(name, text)
 
 

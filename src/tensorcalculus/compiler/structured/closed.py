@@ -293,10 +293,11 @@ def eigenvectors(terms: list[Term], h: StructuredOperator) -> Solver | None:
                 continue
             if not is_hermitian(a):
                 return None
-            if bases[k] is None:
+            basis = bases[k]
+            if basis is None:
                 d, bases[k] = np.linalg.eigh(a)
             else:
-                turned = bases[k].conj().T @ a @ bases[k]  # type: ignore[union-attr]
+                turned = basis.conj().T @ a @ basis
                 d = np.real(np.diagonal(turned))
                 rest = np.abs(turned - np.diag(d)).max()
                 if rest > 1e3 * np.finfo(d.dtype).eps * np.abs(turned).max():
