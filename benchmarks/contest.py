@@ -22,6 +22,9 @@ HEAVY = 5.0
 """Seconds above which a call is not repeated."""
 SHORT, CALIBRATED = 1e-3, 1e-2
 """Seconds that a timed batch takes about; calls below the second one are calibrated on several."""
+WARMED = 0.1
+"""Seconds up to which a call is timed right after one that is not: as in a loop, what it reads and
+the memory it is given may lie in a cache still."""
 SLACK = 20_000
 """Bytes of Python's own objects that do not count as memory of a call."""
 FLOOR = 1.3
@@ -68,6 +71,7 @@ def rounds(contestants: Sequence[Contestant], budget: Budget) -> None:
             # The fastest of several: one call may have met another program on this core.
             once = min(once, *(timed(c.call) for _ in range(9)))
         c.batch = max(1, round(SHORT / max(once, 1e-6)))
+        c.warm = once < WARMED
     gc.collect()
     gc.disable()
     try:
@@ -75,7 +79,7 @@ def rounds(contestants: Sequence[Contestant], budget: Budget) -> None:
             active = [c for c in contestants if _goes_on(c, k, budget)]
             for j in range(len(active)):
                 c = active[(j + k) % len(active)]
-                if c.batch > 1:
+                if c.warm:
                     c.call()  # brings its data back into the cache
                 start = time.perf_counter()
                 c.times.append(timed(c.call, c.batch))

@@ -179,9 +179,13 @@ class Face:
         >>> (H @ U).shape, (H @ U.ravel()).shape
         ((300, 5), (1500,))
         """
-        from tensorcalculus.compiler.structured import analysis
+        known = self._expr.memo.get("structure", {}) if rows is None else {}
+        structure = known.get(rows)
+        if structure is None:
+            from tensorcalculus.compiler.structured.analysis import structure_of
 
-        return analysis.operator_of(self._expr, {**(values or {}), **arrays}, rows)
+            structure = structure_of(self._expr, rows)
+        return structure.operator({**(values or {}), **arrays})
 
     @property
     def source(self) -> str:

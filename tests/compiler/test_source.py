@@ -145,3 +145,16 @@ def test_functions_of_sizes_have_no_type(text: str) -> None:
     single = f(x=np.ones(3, np.float32))
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, f(x=np.ones(3)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(300, 5), (5, 300), (40, 40), (3, 2)])
+@pytest.mark.parametrize("formula", ["X'*X", "X*X'"])
+def test_thin_matrix_times_itself(formula: str, shape: tuple[int, int]) -> None:
+    """NumPy computes ``X'*X`` as a symmetric product, which is slower for thin matrices."""
+    X = RNG.standard_normal(shape)
+    run = tc.compile(tc.parse(formula))
+    want = X.T @ X.copy() if formula == "X'*X" else X @ X.copy().T
+    np.testing.assert_allclose(run(X=X), want, rtol=1e-12)
+    copied = shape in [(300, 5), (5, 300)]
+    assert (".copy()" in run.source) == copied
+    assert "copy" not in tc.compile(tc.parse(formula), backend="torch").source

@@ -38,7 +38,8 @@ def matrix(e, values, rows=None):
 
 def compared(e, values, structure=None, rows=None, rtol=1e-11):
     """The operator of ``e``, after all its products and entries agree with the dense matrix."""
-    h = e.operator(values, rows=rows)
+    checked = e.operator(values, rows=rows)
+    h = e.operator(values, rows=rows)  # arrays like these are not checked again
     assert isinstance(h, sla.LinearOperator)
     dense = matrix(e, values, rows)
     assert h.shape == dense.shape
@@ -51,6 +52,7 @@ def compared(e, values, structure=None, rows=None, rtol=1e-11):
     scale = max(*terms, np.abs(dense).max(initial=0), 1e-300)
     near = dict(rtol=rtol, atol=rtol * scale * max(m, n))
     close = np.testing.assert_allclose
+    close(checked.todense(), dense, **near)
     close(h.todense(), dense, **near)
     v, w, many = normal(n), normal(m), normal(n, 3)
     close(h @ v, dense @ v, **near)
@@ -406,6 +408,29 @@ def test_analysis_is_kept():
 
 
 # -- types, forms, messages ----------------------------------------------------------------------
+
+
+def test_operators_keep_their_numbers():
+    e = tc.parse("norm2(T-U*V')^2").hessian("U")
+    made = []
+    for k in range(4):
+        T, U, V = normal(4, 3), normal(4, 2), normal(3, 2)
+        if k == 3:
+            T, U, V = (a.astype(np.float32) for a in (T, U, V))
+        made.append((e.operator(T=T, U=U, V=V), V))
+    for h, V in made:
+        assert h.dtype == V.dtype
+        np.testing.assert_array_equal(h.todense(), np.kron(np.eye(4), 2 * V.T @ V))
+    b = normal(8)
+    x = made[0][0].solve(b)
+    assert not np.allclose(made[1][0].solve(b), x)
+    with pytest.raises(InputError, match="V"):
+        e.operator(T=T, U=U)
+    with pytest.raises(InputError, match="V"):
+        e.operator(T=T, U=U, V=V[:2])
+    with pytest.raises(InputError, match="number"):
+        made[0][0] @ 2.0
+    np.testing.assert_allclose((made[0][0] * 2.0) @ b, 2 * (made[0][0] @ b))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])

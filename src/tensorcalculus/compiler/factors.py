@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +13,14 @@ from numpy.typing import ArrayLike
 from tensorcalculus.compiler.kernels import Array
 from tensorcalculus.compiler.spectral_kernels import nonzero_sign
 from tensorcalculus.errors import InputError
+
+
+@lru_cache(maxsize=64)
+def lapack(names: tuple[str, ...], dtype: np.dtype[Any]) -> list[Callable[..., Any]]:
+    """LAPACK's functions for a type; SciPy takes longer to find them than a small matrix does."""
+    from scipy.linalg import get_lapack_funcs
+
+    return get_lapack_funcs(names, dtype=dtype)
 
 
 class Factorization:
@@ -23,16 +33,13 @@ class Factorization:
         self._factorize()
 
     def _factorize(self) -> None:
-        from scipy.linalg import get_lapack_funcs
-
         if not self.a.size:  # which LAPACK takes for a mistake
             self._lu, self._pivots = self.a, np.zeros(0, int)
             return
-        (getrf, self._getrs) = get_lapack_funcs(("getrf", "getrs"), (self.a,))
+        getrf, self._getrs, gecon = lapack(("getrf", "getrs", "gecon"), self.a.dtype)
         self._lu, self._pivots, info = getrf(self.a)
         if info > 0:
             raise InputError("a matrix to be inverted is singular")
-        (gecon,) = get_lapack_funcs(("gecon",), (self._lu,))
         self._accept(gecon(self._lu, self._norm())[0])
 
     def _norm(self) -> float:
@@ -80,9 +87,7 @@ class Factorization:
         return self._inverse
 
     def _inverted(self) -> Array:
-        from scipy.linalg import get_lapack_funcs
-
-        (getri,) = get_lapack_funcs(("getri",), (self._lu,))
+        (getri,) = lapack(("getri",), self._lu.dtype)
         return getri(self._lu, self._pivots)[0]
 
 
@@ -90,9 +95,7 @@ class PositiveFactorization(Factorization):
     """The Cholesky factor of a positive definite matrix, at half the cost of LU."""
 
     def _factorize(self) -> None:
-        from scipy.linalg import get_lapack_funcs
-
-        potrf, self._potrs, pocon = get_lapack_funcs(("potrf", "potrs", "pocon"), (self.a,))
+        potrf, self._potrs, pocon = lapack(("potrf", "potrs", "pocon"), self.a.dtype)
         # The transpose lies as LAPACK wants it, and is the same matrix.
         self._c, info = potrf(self.a.T, lower=1, clean=0)
         if info:
@@ -109,9 +112,7 @@ class PositiveFactorization(Factorization):
         return np.asarray(np.square(np.prod(np.diagonal(self._c))))
 
     def _inverted(self) -> Array:
-        from scipy.linalg import get_lapack_funcs
-
-        (potri,) = get_lapack_funcs(("potri",), (self._c,))
+        (potri,) = lapack(("potri",), self._c.dtype)
         lower = np.tril(potri(self._c, lower=1)[0])
         return lower + np.tril(lower, -1).T
 

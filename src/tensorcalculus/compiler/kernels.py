@@ -58,6 +58,8 @@ def _expit() -> Any:
 
 def sigmoid(x: ArrayLike) -> Array:
     """Logistic function ``1 / (1 + exp(-x))``, precise in both tails."""
+    if isinstance(x, np.ndarray) and x.dtype.char in "fd":
+        return _expit()(x)
     z = as_inexact(x)
     if z.dtype.kind == "f":
         return _expit()(z)

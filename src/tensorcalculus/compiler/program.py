@@ -120,6 +120,11 @@ class Program:
         """The value of the one expression, or a tuple of all."""
         return self.direct.call(values)
 
+    def entry(self, values: Mapping[str, Any]) -> tuple | None:
+        """The function and the sizes that a call with arrays like these goes straight to, if any."""
+        direct = self._wider.get((*values,), self.direct)
+        return direct.entry(values) if values.keys() == direct.names else None
+
     def otherwise(self, values: Mapping[str, Any]) -> Any:
         """A call with other names than those of the variables, or arrays not seen yet."""
         wider = self._wider.get((*values,))

@@ -12,16 +12,17 @@ G. H. Golub and C. F. Van Loan, *Matrix Computations*, 4th edition, sections 1.3
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorcalculus.compiler.dispatch import Dispatcher
 from tensorcalculus.compiler.program import Program
 from tensorcalculus.compiler.sizes import bind_arrays, size_given, solve_sizes
 from tensorcalculus.compiler.structured.networks import laid_out, networks, unstructured
-from tensorcalculus.compiler.structured.terms import Form, Term
+from tensorcalculus.compiler.structured.terms import Form
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.context import remembered
 from tensorcalculus.expr.node import Expr, Variable, variables_of
@@ -34,8 +35,9 @@ _KNOWN = 64
 """Size classes that are remembered for one expression."""
 
 
-def operator_of(e: Expr, values: Mapping[str, Any], rows: int | None = None) -> StructuredOperator:
-    """The operator of an expression whose first ``rows`` axes are those of the rows."""
+def structure_of(e: Expr, rows: int | None = None) -> Structure:
+    """The structure of an expression whose first ``rows`` axes are those of the rows."""
+    wanted = rows
     if rows is None:
         if e.ndim % 2:
             raise InputError(
@@ -48,10 +50,9 @@ def operator_of(e: Expr, values: Mapping[str, Any], rows: int | None = None) -> 
             f"rows is the number of leading axes that are rows, from 0 to {e.ndim}, not {rows!r}"
         )
     known = e.memo.setdefault("structure", {})
-    found = known.get(rows)
-    if found is None:
-        found = known[rows] = Structure(e, rows)
-    return found.operator(values)
+    if rows not in known:
+        known[rows] = Structure(e, rows)
+    return known.setdefault(wanted, known[rows])
 
 
 class Structure:
@@ -71,6 +72,8 @@ class Structure:
         self.sizes = frozenset((*self.symbols, *Program([e], simplified=False).symbols))
         self._bindings: dict[tuple[str, ...], Binding] = {}
         self._plans: dict[tuple[int, ...], Plan] = {}
+        self._direct: dict[tuple[str, ...], Dispatcher] = {}
+        """By the names of the arrays: calls with arrays like earlier ones."""
 
     @property
     def context(self) -> dict[str, tuple[Variable, ...]]:
@@ -78,6 +81,10 @@ class Structure:
         return remembered(self.source)
 
     def operator(self, values: Mapping[str, Any]) -> StructuredOperator:
+        direct = self._direct.get((*values,))
+        return self._checked(values) if direct is None else direct.call(values)
+
+    def _checked(self, values: Mapping[str, Any]) -> StructuredOperator:
         from tensorcalculus.compiler.structured.operator import StructuredOperator
 
         names = tuple(values)
@@ -92,21 +99,32 @@ class Structure:
             if len(self._plans) >= _KNOWN:
                 self._plans.clear()
             plan = self._plans[sizes] = Plan(self, dict(zip(self.symbols, sizes, strict=True)))
-        results: Sequence[Any] = ()
-        if plan.roots:
-            program = binding.program(plan)
-            results = program.results(binding.given(values, program))
-            dtype = np.result_type(*results)
-        else:
+        if not plan.roots:
             given = {n: values[n] for n in binding.variables}
             arrays, _ = bind_arrays(binding.variables, given)
             dtype = np.result_type(*arrays) if arrays else np.dtype(float)
-        if dtype.kind not in "fc":
-            dtype = np.dtype(float)
-        terms = [
-            Term(form, [np.asarray(results[k]) for k in places]) for form, places in plan.terms
-        ]
-        return StructuredOperator(terms, plan.row_shape, plan.col_shape, dtype, plan.described())
+            return StructuredOperator.like(plan, dtype).holding(())
+        program = binding.program(plan)
+        given = binding.given(values, program)
+        results = program.results(given)
+        bare = StructuredOperator.like(plan, np.result_type(*results))
+        entry = program.entry(values) if binding.certain and given is values else None
+        if entry is not None:
+            if len(self._direct) < _KNOWN:
+                self._direct.setdefault(names, Dispatcher(program, names, self._checked))
+            if names in self._direct:
+                made = _made(entry[0], bare, len(plan.roots))
+                self._direct[names].remember(values, (made, *entry[1:]))
+        return bare.holding(results)
+
+
+def _made(
+    function: Callable[..., Any], bare: StructuredOperator, count: int
+) -> Callable[..., StructuredOperator]:
+    """The operator from the arguments of the function that computes its arrays."""
+    if count == 1:
+        return lambda *arguments: bare.holding((function(*arguments),))
+    return lambda *arguments: bare.holding(function(*arguments))
 
 
 class Binding:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tensorcalculus.compiler.factors import factorize
+from tensorcalculus.compiler.factors import Factorization, factorize
 from tensorcalculus.compiler.structured.terms import Array, Form, Group, Term
 from tensorcalculus.errors import InputError
 
@@ -35,37 +35,15 @@ class Singular(Exception):
     """A matrix that was to be factorised is singular; the message says which."""
 
 
-class Matrix:
-    """A matrix, factorised: Cholesky where it is symmetric positive definite, else LU."""
-
-    def __init__(self, a: Array, what: str) -> None:
-        from scipy.linalg import get_lapack_funcs
-
-        self._cholesky: Array | None = None
-        if is_hermitian(a) and (np.real(np.diagonal(a)) > 0).all():
-            potrf, pocon, self._potrs = get_lapack_funcs(("potrf", "pocon", "potrs"), (a,))
-            factor, info = potrf(a, lower=True, clean=False)
-            if info == 0:
-                self.rcond, _ = pocon(factor, np.abs(a).sum(axis=0).max(), uplo="L")
-                if self.rcond > np.finfo(factor.dtype).eps:
-                    self._cholesky = factor
-                    return
-            # Not definite, or nearly singular: LU tells.
-        try:
-            self._factors = factorize(a)
-        except InputError:
-            raise Singular(f"as {what} is") from None
-        self.rcond = self._factors.rcond
-        if self.rcond <= np.finfo(np.asarray(a).dtype).eps:
-            raise Singular(f"to working precision, as {what} is")
-
-    def solve(self, b: Array) -> Array:
-        if self._cholesky is None:
-            return self._factors.solve(b)
-        if np.iscomplexobj(b) and not np.iscomplexobj(self._cholesky):
-            return self.solve(np.real(b)) + 1j * self.solve(np.imag(b))
-        x, _ = self._potrs(self._cholesky, b, lower=True)
-        return x
+def factorized(a: Array, what: str) -> Factorization:
+    """The factors of a matrix, Cholesky's where it is symmetric positive definite, else LU."""
+    try:
+        found = factorize(a, symmetric=is_hermitian(a))
+    except InputError:
+        raise Singular(f"as {what} is") from None
+    if found.rcond <= np.finfo(found.a.dtype).eps:
+        raise Singular(f"to working precision, as {what} is")
+    return found
 
 
 class Batch:
@@ -90,7 +68,7 @@ class Batch:
 
 def is_hermitian(a: Array) -> bool:
     """Whether a matrix is Hermitian up to rounding."""
-    if not a.size:
+    if np.array_equal(a, a.conj().T):
         return True
     bound = 100 * np.finfo(a.dtype).eps * np.abs(a).max()
     return bool(np.abs(a - a.conj().T).max() <= bound)
@@ -149,7 +127,7 @@ def _inverted(term: Term, group: Group) -> Solver:
         return _divided(d)
     if group.batch:
         return Batch(a.reshape(-1, n, c), f"its {n} x {c} blocks").solve
-    return Matrix(a.reshape(n, c), f"its {n} x {c} factor").solve
+    return factorized(a.reshape(n, c), f"its {n} x {c} factor").solve
 
 
 def _divided(d: Array) -> Solver:
@@ -233,7 +211,7 @@ def _block_solver(
     if n == 1:
         part = _divided(a)
     elif single:
-        part = Matrix(a.reshape(n, n), f"its {n} x {n} block").solve
+        part = factorized(a.reshape(n, n), f"its {n} x {n} block").solve
     else:
         part = Batch(a, f"its {n} x {n} blocks").solve
 

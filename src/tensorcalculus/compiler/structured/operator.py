@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 
-from tensorcalculus.compiler.structured.terms import Array, Term
+from tensorcalculus.compiler.structured.terms import Array, Form, Term
 from tensorcalculus.errors import InputError
 
+if TYPE_CHECKING:
+    from tensorcalculus.compiler.structured.analysis import Plan
+
+Recipe = Sequence[tuple[Form, Sequence[int]]]
+"""Each term's form, and which of the arrays are its own."""
 Shape = tuple[int, ...]
 
 
@@ -63,11 +68,40 @@ class StructuredOperator(LinearOperator):
         structure: str,
     ) -> None:
         super().__init__(dtype, (prod(row_shape), prod(col_shape)))
-        self.terms = terms
+        self._terms: Sequence[Term] | None = terms
+        self._recipe: Recipe = ()
+        self._results: Sequence[Any] = ()
         self.row_shape, self.col_shape = row_shape, col_shape
         self.structure = structure
+        column = len(col_shape) == 2 and col_shape[1] == 1
+        self._plain = len(row_shape) == len(col_shape) and (not column or row_shape[1] == 1)
+        """Whether a tensor of shape ``col_shape`` is nothing else, and neither is the result."""
         self._turned: StructuredOperator | None = None
         self._solver: Callable[[Array], Array] | None = None
+
+    @classmethod
+    def like(cls, plan: Plan, dtype: np.dtype[Any]) -> StructuredOperator:
+        """An operator of this structure without its numbers, for :meth:`holding`."""
+        kept = dtype if dtype.kind in "fc" else np.dtype(float)
+        bare = cls([], plan.row_shape, plan.col_shape, kept, plan.described())
+        bare._terms, bare._recipe = None, plan.terms
+        return bare
+
+    def holding(self, results: Sequence[Any]) -> StructuredOperator:
+        """A new operator like this one with the arrays of its terms, in the order of the plan."""
+        # Not through the constructors, SciPy's among them, which take longer than a small product.
+        made = object.__new__(StructuredOperator)
+        made.__dict__.update(self.__dict__)
+        made._results = results
+        return made
+
+    @property
+    def terms(self) -> Sequence[Term]:
+        """The parts whose sum this is."""
+        if self._terms is None:
+            arrays = [np.asarray(a) for a in self._results]
+            self._terms = [Term(form, [arrays[k] for k in places]) for form, places in self._recipe]
+        return self._terms
 
     # -- products --------------------------------------------------------------------------------
 
@@ -76,10 +110,11 @@ class StructuredOperator(LinearOperator):
         if v.dtype.kind not in "fc":
             v = v.astype(self.dtype)
         last = v.shape[len(self.col_shape) :]
-        if not self.terms or not self.shape[0] or not v.size:
+        terms = self.terms
+        if not terms or not self.shape[0] or not v.size:
             return np.zeros(self.row_shape + last, np.result_type(self.dtype, v))
-        total, new = self.terms[0].apply(v, many)
-        for term in self.terms[1:]:
+        total, new = terms[0].apply(v, many)
+        for term in terms[1:]:
             total, new = total + term.apply(v, many)[0], True
         return total if new else total.copy()
 
@@ -121,11 +156,18 @@ class StructuredOperator(LinearOperator):
 
     def dot(self, x: Any) -> Any:
         """``H @ x`` for a vector, a tensor, several columns, a scalar or another operator."""
+        if type(x) is np.ndarray and x.shape == self.col_shape and self._plain:
+            return self._apply(x, False)
         if isinstance(x, LinearOperator) or np.isscalar(x) or hasattr(x, "tocsr"):
             return super().dot(x)
         x = np.asarray(x)
         several = x.ndim == 2 and x.shape != self.col_shape and x.shape[1] != 1
         return self.matmat(x) if several else self.matvec(x)
+
+    def __matmul__(self, x: Any) -> Any:
+        if np.isscalar(x):
+            raise InputError("@ takes vectors and matrices; write H * x for a number")
+        return self.dot(x)
 
     # What SciPy's own methods call.
     def _matvec(self, x: Array) -> Array:

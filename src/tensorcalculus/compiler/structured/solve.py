@@ -17,11 +17,11 @@ import numpy as np
 
 from tensorcalculus.compiler.structured.closed import (
     BLOCK_LIMIT,
-    Matrix,
     Singular,
     Solver,
     blocks,
     eigenvectors,
+    factorized,
     kronecker,
 )
 from tensorcalculus.compiler.structured.terms import Array, Term
@@ -52,7 +52,7 @@ def solver(h: StructuredOperator) -> Solver:
     stored = max((a.size for term in terms for a in term.arrays), default=0)
     if size * size <= max(DENSE_LIMIT, stored):
         try:
-            return Matrix(h.todense(), "the dense matrix").solve
+            return factorized(h.todense(), "the dense matrix").solve
         except Singular as error:
             raise InputError(f"the matrix is singular: {h!r}, {error}") from None
     return _conjugate_gradients(h)
@@ -115,7 +115,7 @@ def _woodbury(base: list[Term], low: list[Term], h: StructuredOperator) -> Solve
     # nearly so where the base is, and then the dense matrix may still be regular.
     hopeless = h.shape[0] ** 2 > DENSE_LIMIT
     try:
-        capacitance = Matrix(small, "the small matrix of Woodbury's formula")
+        capacitance = factorized(small, "the small matrix of Woodbury's formula")
         smallest = capacitance.rcond * np.abs(small).sum(axis=0).max()
         rounding = 8 * np.finfo(u.dtype).eps * len(u) ** 0.5
         if smallest <= rounding * (1 + (np.abs(w) @ np.abs(inverse_u)).sum(axis=0).max()):
