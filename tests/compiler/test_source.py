@@ -155,6 +155,6 @@ def test_thin_matrix_times_itself(formula: str, shape: tuple[int, int]) -> None:
     run = tc.compile(tc.parse(formula))
     want = X.T @ X.copy() if formula == "X'*X" else X @ X.copy().T
     np.testing.assert_allclose(run(X=X), want, rtol=1e-12)
-    copied = shape in [(300, 5), (5, 300)]
+    copied = min(shape) == 5
     assert (".copy()" in run.source) == copied
     assert "copy" not in tc.compile(tc.parse(formula), backend="torch").source

@@ -7,7 +7,7 @@ from itertools import combinations
 from math import prod
 from typing import TYPE_CHECKING
 
-from tensorcalculus.compiler.pairwise import Joiner, Legs, Piece
+from tensorcalculus.compiler.pairwise import THIN, Joiner, Legs, Piece
 from tensorcalculus.compiler.plan import HALVED, Join, Key, Network, Part, key_of, step_time
 from tensorcalculus.expr.contraction import contract, symmetric
 from tensorcalculus.expr.maps import is_nonnegative
@@ -147,8 +147,10 @@ class _Multiplier:
             text = f"{text} / {d.wrapped(3)}"
         if self.negative:
             text = f"-{text}"
-        plain = piece is not None and not (self.factors or self.divisors or self.negative)
-        return Piece(text, piece.legs if piece else (), piece.level if plain and piece else 2)
+        plain = not (self.factors or self.divisors or self.negative)
+        if piece is None:
+            return Piece(text, (), 2)
+        return Piece(text, piece.legs, piece.level if plain else 2, symmetric=piece.symmetric)
 
 
 def _multiplier(w: Emitter, scalars: list[Expr], factor: float) -> _Multiplier | None:
@@ -299,6 +301,8 @@ class _Joined:
         inside = [{i for k in group for i in self.pieces[k].legs} for group in (first, second)]
         summed = tuple(sorted(inside[0] & inside[1]))
         if not summed or not second or not inside[0].issuperset(rows):
+            return None
+        if prod(self.sizes[i] for i in summed) <= THIN:
             return None
         if self.time_by_halves(first, second, rows, columns, summed) > self.time(self.parts):
             return None

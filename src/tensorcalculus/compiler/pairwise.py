@@ -7,7 +7,7 @@ grouping of axes in their order makes a matrix of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from math import prod
 
@@ -21,7 +21,7 @@ SPREAD, RUN = 5000, 1000
 and the longest innermost loop for which it is."""
 SMALL_PRODUCT = 40**3
 """Multiplications up to which the overhead of a matrix product counts."""
-SYMMETRIC = 32
+THIN = 32
 """Length up to which BLAS' symmetric product, taken where both factors are one array, is slower
 than the general one: measured, 1.2 to 1.9 times on either side of a thin matrix."""
 NEW = ("kernels.spread_product(", "store.")
@@ -39,6 +39,8 @@ class Piece:
     """3: a name or call, 2: a product, 1: a sum."""
     solver: str | None = None
     """For an inverse matrix: the text of the factorised matrix that solves instead."""
+    symmetric: bool = False
+    """For a matrix: whether its axes may be exchanged."""
 
     def wrapped(self, level: int) -> str:
         return self.text if self.level >= level else f"({self.text})"
@@ -99,7 +101,11 @@ class Joiner:
             a, b, left, right = b, a, right, left
         if batch:
             return self.stacked(a, b, batch, left, right, summed)
-        return self.matmul(a, b, left, right, summed)
+        made = self.matmul(a, b, left, right, summed)
+        same = a.text == b.text and len(a.legs) == len(b.legs) == 2
+        if same and a.legs.index(summed[0]) == b.legs.index(summed[0]):
+            return replace(made, symmetric=True)
+        return made
 
     def product(self, a: Piece, b: Piece, wanted: Legs) -> Piece:
         """The product entry by entry."""
@@ -192,7 +198,7 @@ class Joiner:
         if a.text + ".T" != b.text and a.text != b.text + ".T":
             return False
         n, c = self.lengths[legs[0]], self.lengths[touched[2]]
-        return min(n, c) <= SYMMETRIC and n * c >= 2 * SYMMETRIC
+        return min(n, c) <= THIN and n * c >= 2 * THIN
 
     def within(self, a: Piece, b: Piece, left: Legs, right: Legs, label: int) -> Piece | None:
         """A matrix applied to the last but one axis of a longer array: a stack, nothing moved."""
@@ -211,6 +217,8 @@ class Joiner:
         """
         kept = _together(piece.legs, free) or free
         rows, columns = (kept, summed) if free_first else (summed, kept)
+        if piece.symmetric and set(piece.legs) == {*rows, *columns}:
+            piece = replace(piece, legs=rows + columns)
         turned = piece.legs == columns + rows != rows + columns
         if not turned:
             piece = permuted(piece, rows + columns, self.target)

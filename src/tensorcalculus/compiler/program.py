@@ -121,7 +121,7 @@ class Program:
         return self.direct.call(values)
 
     def entry(self, values: Mapping[str, Any]) -> tuple | None:
-        """The function and the sizes that a call with arrays like these goes straight to, if any."""
+        """The function, with sizes, that a call with arrays like these goes straight to, if any."""
         direct = self._wider.get((*values,), self.direct)
         return direct.entry(values) if values.keys() == direct.names else None
 

@@ -42,8 +42,9 @@ from tensorcalculus.expr.node import (
 
 INLINE = 60
 """Longest text that is written into its user rather than named."""
-LARGE = 1e5
-"""Entries of an array that is given back as soon as it is not needed."""
+LARGE = 1000
+"""Entries of an array that is given back as soon as it is not needed: the next one then lies where
+it lay, in the cache, and the heap does not grow and shrink from call to call."""
 
 _NAME = re.compile(r"\bt\d+\b")
 

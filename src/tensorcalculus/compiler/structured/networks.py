@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
 
 from tensorcalculus.compiler.structured.terms import Form
 from tensorcalculus.expr.combination import add, scale, split_scale
-from tensorcalculus.expr.contraction import contract
+from tensorcalculus.expr.contraction import connected, contract
 from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.node import Combination, Contraction, Expr, Number, Scalar
 from tensorcalculus.simplify.engine import simplify
@@ -126,25 +126,10 @@ def _hides_structure(total: Combination) -> bool:
             continue
         if len(set(t.out)) < len(t.out):
             return True
-        parts = _components([(o, g) for o, g in zip(t.operands, t.legs, strict=True) if g])
+        parts = connected([(o, g) for o, g in zip(t.operands, t.legs, strict=True) if g])
         found.append(len(parts) > 1)
     # A sum of a full matrix and an outer product is no better in two parts.
     return any(found) if total.ndim > 2 else all(found)
-
-
-def _components(factors: Sequence[Factor]) -> list[list[Factor]]:
-    """Factors grouped by the labels that they share."""
-    groups: list[tuple[set[int], list[Factor]]] = []
-    for factor in factors:
-        labels, members, rest = set(factor[1]), [factor], []
-        for other, others in groups:
-            if labels.isdisjoint(other):
-                rest.append((other, others))
-            else:
-                labels |= other
-                members = others + members
-        groups = [*rest, (labels, members)]
-    return [members for _, members in groups]
 
 
 # -- arrays: thin factors or one ----------------------------------------------------------------
@@ -158,7 +143,7 @@ def laid_out(network: Network, n: int, symbols: Mapping[str, int]) -> tuple[Form
     scalars = [f for f in network.factors if not f[1]]
     inner_labels = iter(range(len(dims), len(dims) + 64))
     arrays: list[tuple[Expr, tuple[int, ...]]] = []
-    for members in _components([f for f in network.factors if f[1]]):
+    for _, members in connected([f for f in network.factors if f[1]]):
         carried = {i for _, legs in members for i in legs}
         if carried.isdisjoint(network.out):
             scalars += [(contract(members, ()), ())]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tensorcalculus.compiler.structured.steps import Array, Labels, Step, diagonal_view, schedule
+from tensorcalculus.expr.contraction import connected
 
 
 @dataclass(slots=True, eq=False)
@@ -93,16 +94,10 @@ class Group:
 
 
 def _grouped(form: Form) -> list[Group]:
-    joined: list[tuple[set[int], list[int]]] = []
-    for k, labels in enumerate(form.arrays):
-        mine, members, rest = set(labels), [k], []
-        for other, others in joined:
-            if mine.isdisjoint(other):
-                rest.append((other, others))
-            else:
-                mine |= other
-                members = others + members
-        joined = [*rest, (mine, members)]
+    joined: list[tuple[set[int], list[int]]] = [
+        (labels, [k for k, _ in members])
+        for labels, members in connected([*enumerate(form.arrays)])
+    ]
     rows, cols = dict.fromkeys(form.rows), dict.fromkeys(form.cols)
     carried = {i for labels in form.arrays for i in labels}
     joined += [({i}, []) for i in {**rows, **cols} if i not in carried]
