@@ -11,7 +11,7 @@ from tensorcalculus.compiler.pairwise import THIN, Joiner, Legs, Piece
 from tensorcalculus.compiler.plan import HALVED, Join, Key, Network, Part, key_of, step_time
 from tensorcalculus.expr.contraction import contract, symmetric
 from tensorcalculus.expr.maps import is_nonnegative
-from tensorcalculus.expr.node import Contraction, Expr, Map, Number, Operation, walk
+from tensorcalculus.expr.node import Contraction, Expr, Number, Operation, is_map, walk
 
 if TYPE_CHECKING:
     from tensorcalculus.compiler.source import Emitter
@@ -443,7 +443,7 @@ def _is_shift(e: Expr, legs: Legs) -> bool:
 
 def _denominator(e: Expr) -> Expr | None:
     """What a scalar factor divides by, where it is a plain reciprocal."""
-    if isinstance(e, Map) and e.function.name == "pow":
+    if is_map(e, "pow"):
         base, p = e.args
         if isinstance(p, Number) and p.value == -1:
             return base

@@ -37,6 +37,7 @@ from tensorcalculus.expr.node import (
     Scalar,
     Size,
     Variable,
+    is_map,
     walk,
 )
 
@@ -457,7 +458,7 @@ def _summed_squares(e: Expr) -> Expr | None:
     if isinstance(e, Contraction) and not e.out and len(e.operands) == 1:
         inner = e.operands[0]
         plain = len(set(e.legs[0])) == len(e.legs[0])
-        if plain and isinstance(inner, Map) and inner.function.name == "pow":
+        if plain and is_map(inner, "pow"):
             return inner.args[0] if inner.args[1] is Number(2) else None
     return None
 

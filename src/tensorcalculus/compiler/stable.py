@@ -5,7 +5,7 @@ from __future__ import annotations
 from tensorcalculus.expr.combination import add, scale, split_scale
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.maps import apply, as_power, power
-from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Number, Operation
+from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Number, Operation, is_map
 from tensorcalculus.expr.operations import operation
 from tensorcalculus.expr.rebuild import transform
 
@@ -32,7 +32,7 @@ def _one_minus(node: Combination) -> Expr:
         ones = isinstance(plus, Number) or (
             isinstance(plus, Contraction) and not plus.operands and len(set(plus.out)) == plus.ndim
         )
-        if ones and isinstance(minus, Map) and minus.function.name == "sigmoid":
+        if ones and is_map(minus, "sigmoid"):
             return apply("sigmoid", -minus.args[0])
     return node
 
@@ -114,7 +114,7 @@ def _quotient_of_exponentials(node: Expr) -> Expr:
         return node
     pairs = list(zip(node.operands, node.legs, strict=True))
     for a, (e, legs) in enumerate(pairs):
-        if not (isinstance(e, Map) and e.function.name == "exp"):
+        if not is_map(e, "exp"):
             continue
         u = e.args[0]
         for b, (f, other) in enumerate(pairs):
@@ -148,9 +148,7 @@ def _quotient_of_exponentials(node: Expr) -> Expr:
 
 
 def _holds_exp(e: Combination) -> bool:
-    return any(
-        isinstance(o, Map) and o.function.name == "exp" for t in e.terms for o in (t, *t.children)
-    )
+    return any(is_map(o, "exp") for t in e.terms for o in (t, *t.children))
 
 
 def _times_exp(t: Expr, u: Expr) -> Expr:
@@ -162,7 +160,7 @@ def _times_exp(t: Expr, u: Expr) -> Expr:
         pairs = list(zip(t.operands, t.legs, strict=True))
     rest = []
     for o, legs in pairs:
-        if isinstance(o, Map) and o.function.name == "exp" and legs == names:
+        if is_map(o, "exp") and legs == names:
             u = u + o.args[0]
         else:
             rest.append((o, legs))
@@ -173,7 +171,7 @@ def _times_exp(t: Expr, u: Expr) -> Expr:
 def _determinant(e: Expr) -> tuple[Expr | None, int]:
     """The matrix and exponent, where ``e`` is a positive integer power of a determinant."""
     power = 1
-    if isinstance(e, Map) and e.function.name == "pow":
+    if is_map(e, "pow"):
         base, p = e.args
         if isinstance(p, Number) and isinstance(p.value, int) and p.value > 0:
             e, power = base, p.value
@@ -188,7 +186,7 @@ def _power_times_log(node: Expr) -> Expr:
         return node
     pairs = list(zip(node.operands, node.legs, strict=True))
     for k, (e, legs) in enumerate(pairs):
-        if isinstance(e, Map) and e.function.name == "log":
+        if is_map(e, "log"):
             x = e.args[0]
             for j, (f, other) in enumerate(pairs):
                 power = isinstance(f, Map) and f.function.name in ("pow", "pow0") and f.args[0] is x

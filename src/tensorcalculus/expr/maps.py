@@ -19,6 +19,7 @@ from tensorcalculus.expr.node import (
     Scalar,
     Size,
     exact,
+    is_map,
     walk_new,
 )
 
@@ -224,11 +225,11 @@ def _vanishes(e: Expr) -> bool:
     if isinstance(e, Contraction):
         signs = [v or is_nonnegative(o) for v, o in zip(known, e.operands, strict=True)]
         return any(known) and all(signs)
-    if isinstance(e, Map) and e.function.name == "pow":
+    if is_map(e, "pow"):
         base, p = e.args
         even = isinstance(p, Number) and isinstance(p.value, int) and p.value > 0 == p.value % 2
-        return even or (isinstance(base, Map) and base.function.name == "abs")
-    return isinstance(e, Map) and e.function.name == "abs"
+        return even or (is_map(base, "abs"))
+    return is_map(e, "abs")
 
 
 def derivative(e: Map, k: int) -> Expr | None:

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterator
 from fractions import Fraction
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from zlib import crc32
 
 from tensorcalculus.expr.arithmetic import Arithmetic
@@ -215,6 +215,11 @@ class Map(Expr):
     @property
     def children(self) -> tuple[Expr, ...]:
         return self.args
+
+
+def is_map(e: Expr, name: str) -> TypeGuard[Map]:
+    """Whether an expression is this function of the table, applied entry by entry."""
+    return isinstance(e, Map) and e.function.name == name
 
 
 class Operation(Expr):

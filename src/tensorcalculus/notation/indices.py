@@ -37,6 +37,7 @@ from tensorcalculus.expr.node import (
     Size,
     Variable,
     dims_of,
+    is_map,
     walk,
 )
 from tensorcalculus.expr.operations.structural import spell_items
@@ -277,7 +278,7 @@ class Entries:
 
     def rank(self, e: Expr) -> int:
         """The place of a factor in a product: numbers, entries, calls, then sums."""
-        while isinstance(e, Map) and e.function.name == "pow" and e not in self.names:
+        while is_map(e, "pow") and e not in self.names:
             e = e.args[0]
         if e in self.names or isinstance(e, (Variable, Size)):
             return 1 if e.ndim else 0

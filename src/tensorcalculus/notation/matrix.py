@@ -20,6 +20,7 @@ from tensorcalculus.expr.node import (
     Scalar,
     Size,
     Variable,
+    is_map,
     walk,
 )
 from tensorcalculus.expr.operations import matrix_functions
@@ -114,7 +115,7 @@ class Writer:
         """The form of x, where ``e`` is the sum of all squares of x."""
         if isinstance(e, Contraction) and not e.out and len(e.operands) == 1:
             (inner,) = e.operands
-            square = isinstance(inner, Map) and inner.function.name == "pow"
+            square = is_map(inner, "pow")
             plain = len(set(e.legs[0])) == len(e.legs[0])
             if plain and square and inner.args[1] is Number(2):  # type: ignore[attr-defined]
                 return self.form(inner.args[0])  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from tensorcalculus.expr.node import (
     Map,
     Number,
     Operation,
+    is_map,
     variables_of,
 )
 from tensorcalculus.expr.operations import operation
@@ -35,16 +36,12 @@ def one_plus(e: Expr) -> Expr | None:
     return None
 
 
-def _named(e: Expr, name: str) -> bool:
-    return isinstance(e, Map) and e.function.name == name
-
-
 @rule(Map, "logarithm", "log and exp cancel; log of det, sum of exp, softmax and sigmoid fold")
 def logarithm(node: Map) -> Expr | None:
     """Everything that a logarithm meets."""
     if node.function.name == "log1p":
         (u,) = node.args
-        return apply("softplus", u.args[0]) if _named(u, "exp") else None  # type: ignore[attr-defined]
+        return apply("softplus", u.args[0]) if is_map(u, "exp") else None
     if node.function.name != "log":
         return None
     (a,) = node.args
@@ -90,15 +87,15 @@ def _log_of_map(a: Map) -> Expr | None:
 
 
 def _log_one_plus(u: Expr) -> Expr | None:
-    if _named(u, "exp"):
-        return apply("softplus", u.args[0])  # type: ignore[attr-defined]
+    if is_map(u, "exp"):
+        return apply("softplus", u.args[0])
     c, square = split_scale(u)
-    if c == -1 and _named(square, "pow"):
-        base, p = square.args  # type: ignore[attr-defined]
-        if p is Number(2) and _named(base, "tanh"):
-            return scale(-2, apply("logcosh", base.args[0]))  # type: ignore[attr-defined]
-    if c == -1 and _named(square, "sigmoid"):
-        return -apply("softplus", square.args[0])  # type: ignore[attr-defined]
+    if c == -1 and is_map(square, "pow"):
+        base, p = square.args
+        if p is Number(2) and is_map(base, "tanh"):
+            return scale(-2, apply("logcosh", base.args[0]))
+    if c == -1 and is_map(square, "sigmoid"):
+        return -apply("softplus", square.args[0])
     return None
 
 
@@ -107,10 +104,10 @@ def exp_sum(e: Expr) -> Expr | None:
     if not (isinstance(e, Contraction) and len(e.operands) == 1):
         return None
     (inner,), (legs,) = e.operands, e.legs
-    if not _named(inner, "exp") or len(set(legs)) != len(legs):
+    if not is_map(inner, "exp") or len(set(legs)) != len(legs):
         return None
     if e.out in ((), legs[:-1]):
-        return inner.args[0]  # type: ignore[attr-defined]
+        return inner.args[0]
     return None
 
 
@@ -128,7 +125,7 @@ def _log_sum_exp(a: Contraction) -> Expr | None:
 def _log_of_product(a: Contraction) -> Expr | None:
     """``log(exp(u)*b)`` is ``u+log(b)``: the exponential never overflows."""
     plain = all(legs in ((), a.out) for legs in a.legs) and len(set(a.out)) == len(a.out)
-    special = [e for e in a.operands if _named(e, "exp") or _named(e, "sigmoid")
+    special = [e for e in a.operands if is_map(e, "exp") or is_map(e, "sigmoid")
                or (isinstance(e, Operation) and e.row.name in ("det", "softmax"))]  # fmt: skip
     if not plain or not special or len(a.operands) < 2:
         return None
@@ -145,8 +142,8 @@ def reciprocal_sigmoid(node: Map) -> Expr | None:
     if node.function.name in ("pow", "pow0") and isinstance(node.args[1], Number):
         base, p = node.args[0], node.args[1].value
         u = one_plus(base) if p < 0 else None
-        if u is not None and _named(u, "exp"):
-            return power(apply("sigmoid", -u.args[0]), -p)  # type: ignore[attr-defined]
+        if u is not None and is_map(u, "exp"):
+            return power(apply("sigmoid", -u.args[0]), -p)
     return None
 
 
@@ -155,10 +152,10 @@ def exponential(node: Map) -> Expr | None:
     if node.function.name != "exp":
         return None
     c, u = split_scale(node.args[0])
-    if _named(u, "log"):
-        return power(u.args[0], c)  # type: ignore[attr-defined]
-    if _named(u, "softplus") and c == -1:
-        return apply("sigmoid", -u.args[0])  # type: ignore[attr-defined]
+    if is_map(u, "log"):
+        return power(u.args[0], c)
+    if is_map(u, "softplus") and c == -1:
+        return apply("sigmoid", -u.args[0])
     if isinstance(u, Operation) and u.row.name == "logdet" and isinstance(c, int):
         return power(apply("abs", operation("det", u.args[0])), c)
     return None
@@ -184,8 +181,8 @@ def parity(node: Map) -> Expr | None:
 
 @rule(Map, "root", "sqrt(exp(x)) = exp(x/2)")
 def root_of_exp(node: Map) -> Expr | None:
-    if node.function.name == "pow" and _named(node.args[0], "exp"):
-        inner = node.args[0].args[0]  # type: ignore[attr-defined]
+    if node.function.name == "pow" and is_map(node.args[0], "exp"):
+        inner = node.args[0].args[0]
         p = node.args[1]
         if isinstance(p, Number):
             return apply("exp", scale(p.value, inner))

@@ -9,10 +9,10 @@ from tensorcalculus.expr.node import (
     Combination,
     Contraction,
     Expr,
-    Map,
     Number,
     Operation,
     Variable,
+    is_map,
 )
 from tensorcalculus.expr.operations import matrix_functions, operation
 from tensorcalculus.expr.rebuild import substitute
@@ -234,8 +234,10 @@ def _svd(node: Contraction, a: int, x: Expr) -> Expr | None:
     b, on_label, f = found
     c, f = split_scale(_without_sign(f))
     t = matrix_functions.placeholder()
-    first, second = (node.operands[k].row.name for k in (a, b))  # type: ignore[attr-defined]
-    if first != second:
+    u, v = node.operands[a], node.operands[b]
+    assert isinstance(u, Operation) and isinstance(v, Operation)
+    first = u.row.name
+    if first != v.row.name:
         if first == "svd_V":
             a, b = b, a
         whole = x if f is t else matrix_functions.singular(f, x)
@@ -352,7 +354,7 @@ def singular_values(node: Contraction) -> Expr | None:
 def fold_softmax(node: Contraction) -> Expr | None:
     pairs = _pairs(node)
     for a, (e, legs) in enumerate(pairs):
-        if not (isinstance(e, Map) and e.function.name == "exp"):
+        if not is_map(e, "exp"):
             continue
         for b, (f, other) in enumerate(pairs):
             base, p, _ = as_power(f)
@@ -394,7 +396,7 @@ def _softmax_in_scalar(node: Contraction) -> Expr | None:
 
 
 def _is_exp_of(e: Expr, u: Expr) -> bool:
-    return isinstance(e, Map) and e.function.name == "exp" and e.args[0] is u
+    return is_map(e, "exp") and e.args[0] is u
 
 
 def _broadcast_sizes(node: Contraction) -> dict:
@@ -407,11 +409,11 @@ def _broadcast_sizes(node: Contraction) -> dict:
 def fold_sigmoid(node: Contraction) -> Expr | None:
     pairs = _pairs(node)
     for a, (e, legs) in enumerate(pairs):
-        if not (isinstance(e, Map) and e.function.name == "exp"):
+        if not is_map(e, "exp"):
             continue
         for b, (f, other) in enumerate(pairs):
             base, p, _ = as_power(f)
-            if other != legs or not (isinstance(base, Map) and base.function.name == "sigmoid"):
+            if other != legs or not is_map(base, "sigmoid"):
                 continue
             if not (isinstance(p, Number) and isinstance(p.value, int) and p.value > 0):
                 continue
@@ -427,12 +429,11 @@ def fold_sigmoid(node: Contraction) -> Expr | None:
 def fold_tanh(node: Contraction) -> Expr | None:
     pairs = _pairs(node)
     for a, (e, legs) in enumerate(pairs):
-        if not (isinstance(e, Map) and e.function.name == "sinh"):
+        if not is_map(e, "sinh"):
             continue
         for b, (f, other) in enumerate(pairs):
             base, p, _ = as_power(f)
-            cosh = isinstance(base, Map) and base.function.name == "cosh" and other == legs
-            if not cosh or base.args[0] is not e.args[0]:  # type: ignore[attr-defined]
+            if not is_map(base, "cosh") or other != legs or base.args[0] is not e.args[0]:
                 continue
             if isinstance(p, Number) and isinstance(p.value, int) and p.value < 0:
                 rest: Pairs = [(apply("tanh", e.args[0]), legs)]
@@ -444,14 +445,13 @@ def fold_tanh(node: Contraction) -> Expr | None:
 
 @rule(Contraction, "exponentials multiply", "exp(x)*exp(y) = exp(x+y)")
 def merge_exponentials(node: Contraction) -> Expr | None:
-    groups: dict[tuple[int, ...], list[int]] = {}
+    groups: dict[tuple[int, ...], dict[int, Expr]] = {}
     for k, (e, legs) in enumerate(_pairs(node)):
-        if isinstance(e, Map) and e.function.name == "exp":
-            groups.setdefault(legs, []).append(k)
+        if is_map(e, "exp"):
+            groups.setdefault(legs, {})[k] = e.args[0]
     for legs, found in groups.items():
         if len(found) > 1:
-            parts = [node.operands[k].args[0] for k in found]  # type: ignore[attr-defined]
-            merged = apply("exp", add([(1, p) for p in parts]))
+            merged = apply("exp", add([(1, u) for u in found.values()]))
             return _without(node, tuple(found), [(merged, legs)])
     return None
 
@@ -460,9 +460,8 @@ def merge_exponentials(node: Contraction) -> Expr | None:
 def absolute_times_sign(node: Contraction) -> Expr | None:
     pairs = _pairs(node)
     for a, (e, legs) in enumerate(pairs):
-        if isinstance(e, Map) and e.function.name == "sign":
+        if is_map(e, "sign"):
             for b, (f, other) in enumerate(pairs):
-                size = isinstance(f, Map) and f.function.name == "abs" and other == legs
-                if size and f.args[0] is e.args[0]:  # type: ignore[attr-defined]
+                if is_map(f, "abs") and other == legs and f.args[0] is e.args[0]:
                     return _without(node, (a, b), [(e.args[0], legs)])
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tensorcalculus.expr.combination import add, scale
 from tensorcalculus.expr.contraction import contract, is_permutation, symmetric
 from tensorcalculus.expr.maps import apply, is_filled
-from tensorcalculus.expr.node import Combination, Contraction, Expr, Map, Operation, Scalar
+from tensorcalculus.expr.node import Combination, Contraction, Expr, Operation, Scalar, is_map
 from tensorcalculus.expr.rebuild import substitute
 from tensorcalculus.simplify.engine import rule
 
@@ -51,10 +51,11 @@ def hyperbolic(node: Combination) -> Expr | None:
     if len(node.terms) != 2:
         return None
     (a, b), (p, q) = node.terms, node.coefficients
-    both = all(isinstance(t, Map) and t.function.name == "exp" for t in (a, b))
-    if not both or abs(p) != abs(q) or a.args[0] is not scale(-1, b.args[0]):  # type: ignore[attr-defined]
+    if not is_map(a, "exp") or not is_map(b, "exp") or abs(p) != abs(q):
         return None
-    return scale(2 * p, apply("cosh" if p == q else "sinh", a.args[0]))  # type: ignore[attr-defined]
+    if a.args[0] is not scale(-1, b.args[0]):
+        return None
+    return scale(2 * p, apply("cosh" if p == q else "sinh", a.args[0]))
 
 
 @rule(Combination, "sigmoid complement", "sigmoid(-x) = 1-sigmoid(x), where both stand in a sum")
@@ -62,12 +63,7 @@ def sigmoid_complement(node: Combination) -> Expr | None:
     """Write one of a complementary pair by the other and collect, where that is shorter."""
     if not 2 <= len(node.terms) <= 6:
         return None
-    found = {
-        f.args[0]: f
-        for t in node.terms
-        for f in (t, *t.children)
-        if isinstance(f, Map) and f.function.name == "sigmoid"
-    }
+    found = {f.args[0]: f for t in node.terms for f in (t, *t.children) if is_map(f, "sigmoid")}
     for u, s in found.items():
         opposite = found.get(scale(-1, u))
         if opposite is None or u.order_key > opposite.args[0].order_key:
