@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tensorcalculus.networks.cross.maxvol import maxvol as maxvol
     from tensorcalculus.networks.cross.maxvol import rect_maxvol as rect_maxvol
     from tensorcalculus.networks.cross.skeleton import skeleton as skeleton
+    from tensorcalculus.networks.formats.adjoints import round_vjp as round_vjp
     from tensorcalculus.networks.formats.cp import CP as CP
     from tensorcalculus.networks.formats.htucker import HTucker as HTucker
     from tensorcalculus.networks.formats.operators import laplacian as laplacian
@@ -59,6 +60,7 @@ _HOMES = {
     "qtt_shift": "formats.operators",
     "qtt_toeplitz": "formats.operators",
     "rect_maxvol": "cross.maxvol",
+    "round_vjp": "formats.adjoints",
     "skeleton": "cross.skeleton",
 }
 
@@ -89,6 +91,7 @@ __all__ = [
     "qtt_toeplitz",
     "rect_maxvol",
     "ring",
+    "round_vjp",
     "skeleton",
     "tt",
     "tt_matrix",

@@ -59,6 +59,29 @@ def is_jax(x: Array) -> bool:
     return namespace(x).__name__.startswith("jax")
 
 
+def is_abstract(x: Array) -> bool:
+    """Whether JAX traces, or `torch.func` transforms: there are no numbers to be looked at."""
+    if hasattr(x, "detach"):
+        import torch
+
+        known: Any = torch._C
+        return known._functorch.is_functorch_wrapped_tensor(x)
+    if not is_jax(x):
+        return False
+    from jax.core import Tracer
+
+    return isinstance(x, Tracer)
+
+
+def is_tracked(arrays: Sequence[Array]) -> bool:
+    """Whether derivatives by one of the arrays may be asked for, or JAX traces."""
+    if any(getattr(x, "requires_grad", False) for x in arrays):
+        import torch
+
+        return torch.is_grad_enabled()
+    return any(map(is_abstract, arrays))
+
+
 def is_complex(x: Array) -> bool:
     return bool(namespace(x).isdtype(x.dtype, "complex floating"))
 
@@ -145,6 +168,12 @@ def svd(x: Array) -> tuple[Array, np.ndarray, Array]:
     Of a matrix that is far from square, only the triangular factor is decomposed.
     """
     rows, columns = x.shape
+    if is_tracked([x]):
+        raise InputError(
+            "this operation chooses ranks by singular values, and has no derivative here; those of"
+            " TT.round, TT.multiply, TT.reshape, TT.from_dense and Tucker.from_dense (st-hosvd)"
+            " have. Detach the arrays (PyTorch), or leave jax.grad and jax.jit, to go on"
+        )
     if rows > 2 * columns:
         q, r = qr(x)
         u, s, vh = svd(r)
@@ -200,3 +229,18 @@ def rank_within(s: np.ndarray, delta: float, max_rank: int | None = None) -> int
     tails = np.sqrt(np.cumsum((s[::-1].astype(np.float64) / top) ** 2))[::-1]
     rank = max(1, int(np.count_nonzero(tails > delta / top)))
     return rank if max_rank is None else min(rank, max_rank)
+
+
+def checked_tolerance(tol: float, max_rank: int | None, x: Array) -> float:
+    """The tolerance, at least a few roundings of the type: below that, only noise would be kept.
+
+    Raises
+    ------
+    InputError
+        Unless ``0 <= tol`` is finite and `max_rank` is a positive integer or None.
+    """
+    if not (isinstance(tol, int | float | np.number) and math.isfinite(tol) and tol >= 0):
+        raise InputError(f"tol: a number that is not negative is expected, not {tol!r}")
+    if max_rank is not None and (isinstance(max_rank, bool) or int(max_rank) < 1):
+        raise InputError(f"max_rank: a positive integer or None is expected, not {max_rank!r}")
+    return max(float(tol), 4 * epsilon(x))

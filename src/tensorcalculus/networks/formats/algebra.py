@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from tensorcalculus.networks.arrays import Array, is_jax, namespace, triangular_factor
+from tensorcalculus.networks.arrays import (
+    Array,
+    H,
+    is_jax,
+    is_tracked,
+    namespace,
+    triangular_factor,
+)
+from tensorcalculus.networks.formats.tracking import Work, tracked
 
 Cores = Sequence[Array]
 
@@ -72,7 +80,15 @@ def norm(a: Cores) -> Array:
     """The Frobenius norm, by triangular factors: exact to rounding also for small differences.
 
     ``sqrt(dot(a, a))`` would lose half of the digits of ``norm(a - b)`` where a and b nearly agree.
+    Its gradient has no such fault, and needs no derivative of triangular factors, which are
+    singular for redundant bonds; it is 0 where the norm is.
     """
+    if is_tracked(a):
+        return tracked(_NORM, a)[0]
+    return _norm(a)
+
+
+def _norm(a: Cores) -> Array:
     xp = namespace(a[0])
     w = None
     for core in a:
@@ -82,6 +98,36 @@ def norm(a: Cores) -> Array:
         w = triangular_factor(m) if m.shape[0] > m.shape[1] else m
     assert w is not None
     return xp.linalg.vector_norm(w.reshape(-1))
+
+
+def _norm_slopes(residuals: tuple[list[Array], Array], cotangents: Cores) -> list[Array]:
+    """``x_{<k}^H x x_{>k}^H / norm(x)`` for each core, by Gram matrices of both sides."""
+    cores, value = residuals
+    xp = namespace(value)
+    weight = xp.where(value > 0, cotangents[0] / xp.where(value > 0, value, 1.0), 0.0)
+    left = xp.ones_like(cores[0][:1, 0, :1])
+    before = []
+    for core in cores:
+        r, n, s = core.shape
+        before.append(left)
+        moved = (left @ core.reshape(r, n * s)).reshape(r * n, s)
+        left = H(core.reshape(r * n, s)) @ moved
+    right = xp.ones_like(cores[0][:1, 0, :1])
+    found = []
+    for core, left in zip(reversed(cores), reversed(before), strict=True):
+        r, n, s = core.shape
+        moved = (core.reshape(r * n, s) @ right).reshape(r, n * s)
+        found.append(weight * (left @ moved).reshape(r, n, s))
+        right = moved @ H(core.reshape(r, n * s))
+    return found[::-1]
+
+
+def _norm_forward(a: Cores) -> tuple[list[Array], tuple[list[Array], Array]]:
+    value = _norm(a)
+    return [value], (list(a), value)
+
+
+_NORM = Work(_norm_forward, _norm_slopes)
 
 
 def absorb(cores: Sequence[Array]) -> list[Array] | Array:

@@ -10,6 +10,7 @@ from tensorcalculus.errors import ShapeError
 from tensorcalculus.networks.arrays import (
     Array,
     H,
+    checked_tolerance,
     is_array,
     namespace,
     norm,
@@ -19,7 +20,6 @@ from tensorcalculus.networks.arrays import (
     triangular_factor,
 )
 from tensorcalculus.networks.formats.linear import Linear, block_diagonal, dense_input, unfolded
-from tensorcalculus.networks.formats.tt_svd import checked_tolerance
 
 Node = tuple[int, int]
 """The modes ``first … last-1`` that a node of the tree stands for."""

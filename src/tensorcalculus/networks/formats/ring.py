@@ -9,6 +9,7 @@ from typing import Any
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.networks.arrays import (
     Array,
+    checked_tolerance,
     is_array,
     like,
     namespace,
@@ -20,7 +21,6 @@ from tensorcalculus.networks.arrays import (
 from tensorcalculus.networks.formats import picture
 from tensorcalculus.networks.formats.linear import Linear, block_diagonal, dense_input
 from tensorcalculus.networks.formats.tt import TT
-from tensorcalculus.networks.formats.tt_svd import checked_tolerance
 
 
 class Ring(Linear):
