@@ -209,7 +209,10 @@ class QTT(TT):
 
     @classmethod
     def polynomial(
-        cls, coefficients: Sequence[float], bits: int, interval: tuple[float, float] = (0.0, 1.0)
+        cls,
+        coefficients: Sequence[float] | np.ndarray,
+        bits: int,
+        interval: tuple[float, float] = (0.0, 1.0),
     ) -> QTT:
         """``c0 + c1*x + c2*x^2 + …``: rank at most the degree plus 1, by the binomial theorem.
 
