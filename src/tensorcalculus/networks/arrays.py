@@ -7,7 +7,9 @@ Only what the libraries spell alike is used on arrays directly (``@``, ``reshape
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,9 @@ from tensorcalculus.errors import InputError
 
 Array = Any
 """An array of NumPy, PyTorch or JAX."""
+
+NOT_DENSE = "ask for some entries, or sum over modes"
+"""What to do with a tensor that no memory holds."""
 
 _NAMESPACES: dict[type, Any] = {}
 
@@ -244,3 +249,27 @@ def checked_tolerance(tol: float, max_rank: int | None, x: Array) -> float:
     if max_rank is not None and (isinstance(max_rank, bool) or int(max_rank) < 1):
         raise InputError(f"max_rank: a positive integer or None is expected, not {max_rank!r}")
     return max(float(tol), 4 * epsilon(x))
+
+
+def check_memory(count: int, x: Array, what: str, remedy: str) -> None:
+    """Refuse an array of `count` numbers of the type of `x` beyond all memory of this machine.
+
+    Systems that promise more memory than there is end a process that uses it.
+
+    Raises
+    ------
+    InputError
+    """
+    size, most = min(count * x.dtype.itemsize, 10**300), _memory()
+    if size > most:
+        raise InputError(
+            f"{what} would take {size:.1e} bytes, more than this machine's {most:.1e}; {remedy}"
+        )
+
+
+@cache
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not told by this system
+        return 2**44

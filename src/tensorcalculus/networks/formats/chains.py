@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tensorcalculus.networks.arrays import Array, like, namespace
+from tensorcalculus.networks.arrays import Array, check_memory, like, namespace
 
 
 class Chain(Protocol):
@@ -123,6 +123,9 @@ class MatrixTimesTrain:
 
 def formed(chain: Chain) -> list[Array]:
     """The cores written out: each applied to an identity."""
+    ends = zip(chain.ranks, chain.shape, chain.ranks[1:], strict=False)
+    count = sum(r * n * s for r, n, s in ends)
+    check_memory(count, chain.like, "the product's cores", "a larger tol may do without them")
     made = []
     for k, rank in enumerate(chain.ranks[1:]):
         made.append(chain.right(k, like(np.eye(rank), chain.like)))

@@ -8,8 +8,10 @@ from typing import Any
 
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.networks.arrays import (
+    NOT_DENSE,
     Array,
     H,
+    check_memory,
     checked_tolerance,
     is_array,
     namespace,
@@ -136,6 +138,7 @@ class HTucker(Linear):
 
     def to_dense(self) -> Array:
         """The array of all entries."""
+        check_memory(math.prod(self.shape), self.cores[0], "to_dense: the array", NOT_DENSE)
         held, bases = self._held(), {}
         for node in reversed(tree(self.ndim)):
             core = held[node]

@@ -8,8 +8,10 @@ from typing import Any
 
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import (
+    NOT_DENSE,
     Array,
     H,
+    check_memory,
     checked_tolerance,
     is_tracked,
     namespace,
@@ -142,6 +144,7 @@ class Tucker(Linear):
 
     def to_dense(self) -> Array:
         """The array of all entries."""
+        check_memory(math.prod(self.shape), self.cores[0], "to_dense: the array", NOT_DENSE)
         made = self.core
         for k, u in enumerate(self.factors):
             made = mode_product(made, u, k)
