@@ -3,6 +3,7 @@
 import doctest
 import importlib
 
+import jax
 import numpy as np
 import pytest
 from formats_data import LIBRARIES, close, given_to, numbers
@@ -67,6 +68,13 @@ def test_transform(library, kind):
     back = made.ifft(1e-13, (2, 3))
     assert back.interval == (2.0, 3.0)
     close(back.reshape((64,)), v + 0j)
+
+
+def test_traced_by_jax():
+    q = brought(noise(4), "jax")
+    made = jax.jit(lambda q: q.fft(max_rank=4))(q)
+    assert made.ranks == (1, 2, 4, 2, 1)
+    close(made.reshape((16,)), np.fft.fft(flat(q)))
 
 
 def test_transform_in_single_precision():
@@ -175,6 +183,17 @@ def test_rank_of_a_simple_pole():
     made = tn.QTT.rational([1], [1, 1], 12, tol=1e-8 * np.sqrt(11))
     assert made.ranks[1:-1] == (2, 4, 4, 4, 3, 3, 3, 3, 2, 2, 2)
     assert max(tn.QTT.rational([1], [1, 1], 50, tol=1e-8).ranks) <= 5
+
+
+def test_a_run_that_goes_on():
+    def f(x):
+        return np.exp(-x) * np.sin(30 * x)
+
+    whole = tn.QTT.from_function(f, 30, tol=1e-11)
+    again = tn.QTT.from_function(f, 30, tol=1e-11, known=whole.info)
+    assert again.info.converged and again.info.evaluations == 0
+    for first, second in zip(whole.cores, again.cores, strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("width", [1e-1, 1e-3, 1e-4])

@@ -56,7 +56,9 @@ def qtt_fourier(bits: int, tol: float = 1e-12, inverse: bool = False) -> TTMatri
     return TTMatrix(cores).round(tol)
 
 
-def transformed(cores: Sequence[Array], tol: float, inverse: bool) -> list[Array]:
+def transformed(
+    cores: Sequence[Array], tol: float, max_rank: int | None, inverse: bool
+) -> list[Array]:
     """Cores of the discrete Fourier transform of a train of modes of length 2, highest bit first.
 
     As Dolgov, Khoromskij, Savostyanov, Superfast Fourier transform using QTT approximation, J.
@@ -70,5 +72,5 @@ def transformed(cores: Sequence[Array], tol: float, inverse: bool) -> list[Array
         device = {"device": like.device} if hasattr(like, "detach") else {}
         matrix = TTMatrix([xp.asarray(core, **device) for core in matrix.cores])
     matrix = matrix.astype(xp.result_type(like.dtype, xp.complex64))
-    made = matrix.apply(TT(cores), tol).cores
+    made = matrix.apply(TT(cores), tol, max_rank).cores
     return [xp.permute_dims(core, (2, 1, 0)) for core in reversed(made)]

@@ -76,7 +76,7 @@ class QTT(TT):
 
     # Transforms
 
-    def fft(self, tol: float = 1e-10) -> QTT:
+    def fft(self, tol: float = 1e-10, max_rank: int | None = None) -> QTT:
         """``sum_j exp(-2 pi i j k/2**bits) * self[j]`` at ``k = 0 … 2**bits - 1``, as `numpy.fft`.
 
         The matrix has ranks of about 12 (see :func:`tensorcalculus.networks.qtt_fourier`), so the
@@ -93,15 +93,20 @@ class QTT(TT):
         """
         from tensorcalculus.networks.formats.fourier import transformed
 
-        return QTT._made(transformed(self.cores, tol, False), (0.0, 2.0**self.bits))
+        return QTT._made(transformed(self.cores, tol, max_rank, False), (0.0, 2.0**self.bits))
 
-    def ifft(self, tol: float = 1e-10, interval: tuple[float, float] = (0.0, 1.0)) -> QTT:
+    def ifft(
+        self,
+        tol: float = 1e-10,
+        interval: tuple[float, float] = (0.0, 1.0),
+        max_rank: int | None = None,
+    ) -> QTT:
         """The inverse of :meth:`fft`, with the factor ``2**-bits``, as a function on `interval`."""
         from tensorcalculus.networks.formats.fourier import transformed
 
-        return QTT._made(transformed(self.cores, tol, True), _interval(interval))
+        return QTT._made(transformed(self.cores, tol, max_rank, True), _interval(interval))
 
-    def convolve(self, kernel: QTT, tol: float = 1e-10) -> QTT:
+    def convolve(self, kernel: QTT, tol: float = 1e-10, max_rank: int | None = None) -> QTT:
         """``h(x_i) = step * sum_j kernel(x_i - x_j) * self(x_j)``, by a Toeplitz train, rounded.
 
         `kernel` has one bit more and the same step: for (a, b), its interval is (a-b, b-a).  See
@@ -121,7 +126,7 @@ class QTT(TT):
                 f"convolve: a kernel of {self.bits + 1} bits on {wanted} is expected, not of"
                 f" {kernel.bits} bits on {kernel.interval}"
             )
-        made = qtt_toeplitz(kernel * self.step).apply(self, tol)
+        made = qtt_toeplitz(kernel * self.step).apply(self, tol, max_rank)
         return self._like(made.cores)
 
     # Constructors
@@ -136,12 +141,14 @@ class QTT(TT):
         max_evaluations: int = 10**6,
         seed: int = 0,
         start: Sequence[float] | None = None,
+        **options: Any,
     ) -> QTT:
         """The train of a function that takes an array of points ``[batch]``.
 
         Up to 4096 points are all asked for; beyond that cross approximation chooses, with four bits
         as one mode (see :meth:`TT.cross`, also for errors; ``info`` tells how it went).  `start`
-        are points where the function is known to matter, such as narrow peaks.
+        are points where the function is known to matter, such as narrow peaks; other options
+        (``max_rank``, ``known``, ``progress`` …) are those of cross approximation.
 
         Raises
         ------
@@ -176,6 +183,7 @@ class QTT(TT):
             max_evaluations,
             seed,
             start=near,
+            **options,
         )
         q = cls._made(reshaped(made.cores, (2,) * bits, 0.1 * tol), (low, high))
         object.__setattr__(q, "info", made.info)
