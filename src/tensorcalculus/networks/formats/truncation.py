@@ -75,8 +75,8 @@ def split_adjoint(made: Split, left: Array, right: Array, told: str) -> Array:
     projection on the tangent space of the matrices of that rank.  Only a gap that closes at the cut
     has no derivative, where that sum does not vanish: it is left out there.  Orthonormal rows move
     orthogonally to their span, a choice on which such functions do not depend; so no differences of
-    kept values occur.  For real matrices the differential is that of Feppon, Lermusiaux, A geometric
-    approach to dynamical model order reduction, SIAM J. Matrix Anal. Appl. 39 (2018).
+    kept values occur.  For real matrices the differential is that of Feppon, Lermusiaux, A
+    geometric approach to dynamical model order reduction, SIAM J. Matrix Anal. Appl. 39 (2018).
 
     Warns
     -----
