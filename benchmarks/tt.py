@@ -8,6 +8,9 @@ in the Frobenius norm, or on 20 000 random points for cross approximation, where
 tolerance that it is given.  Peers that are not installed are left out.  In brackets stands the
 limit that is aimed for, and what was measured elsewhere for peers that are hard to install (ttpy,
 xfac).
+
+``--rows growth`` measures our own rounding, scalar product and cross approximation over d, n and r,
+and prints the exponents of each, fitted to the logarithms of time and number of points.
 """
 
 # ruff: noqa: E402
@@ -69,6 +72,8 @@ class Row:
     told: str = ""
     seconds: dict[str, list[float]] = field(default_factory=dict)
     errors: dict[str, tuple[float, str]] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    """Of rows that show growth: d, n and r of each."""
 
 
 def train_of(cores: list[Any]) -> tn.TT:
@@ -233,23 +238,83 @@ def scalar_product(told: str) -> Row:
     return row
 
 
-def growth(what: str, told: str) -> Row:
-    """Our own cost where d, n and r are four, four and two times what they are in the first."""
+def growth(what: str, told: str, at: tuple[int, int, int]) -> Row:
+    """Our own cost where d, n and r are one, two and four times what they are at first."""
     row = Row(f"growth of {what}", told=told)
-    for d, n, r in ((10, 16, 40), (40, 16, 40), (10, 64, 40), (10, 16, 80)):
-        t = tn.TT.random((n,) * d, r, seed=1)
-        twice = t + t
-
-        def run(twice: tn.TT = twice) -> Any:
-            return twice.round(1e-10) if what == "rounding" else twice.dot(twice)
-
-        def judge(value: Any, twice: tn.TT = twice) -> tuple[float, str]:
-            if what == "rounding":
-                return float((value - twice).norm() / twice.norm()), ""
-            return abs(float(value) - float(twice.norm()) ** 2) / abs(float(value)), ""
-
-        row.contestants.append(Contestant(f"d{d} n{n} r{r}", run, judge))
+    d, n, r = at
+    sizes = [at, *((d * k, n, r) for k in (2, 4)), *((d, n * k, r) for k in (2, 4))]
+    for size in [*sizes, (d, n, r * 2), (d, n, r * 4)]:
+        name = "d{} n{} r{}".format(*size)
+        row.sizes[name] = size
+        row.contestants.append(Contestant(name, *GROWING[what](*size)))
     return row
+
+
+Measured = tuple[Callable[[], Any], Callable[[Any], tuple[float, str]]]
+
+
+def growing_rounding(d: int, n: int, r: int) -> Measured:
+    t = tn.TT.random((n,) * d, r, seed=1)
+    twice = t + t
+    size = twice.norm()
+    return lambda: twice.round(1e-10), lambda t: (float((t - twice).norm() / size), "")
+
+
+def growing_dot(d: int, n: int, r: int) -> Measured:
+    t = tn.TT.random((n,) * d, r, seed=1)
+    size = float(t.norm()) ** 2
+    return lambda: t.dot(t), lambda value: (abs(float(value) / size - 1), "")
+
+
+def growing_cross(d: int, n: int, r: int) -> Measured:
+    """Of a sum of r/2 waves of the sum of all variables, which has rank r."""
+    waves = np.arange(1, r // 2 + 1)
+    points = np.random.default_rng(99).integers(0, n, (20_000, d))
+
+    def f(i: np.ndarray) -> np.ndarray:
+        turned = np.exp(2j * np.pi * i.sum(axis=1) / (n + 1))
+        # Horner's rule, so that a value costs little whatever the rank.
+        total = np.zeros(len(i), complex)
+        for k in waves[::-1]:
+            total = (total + 1 / k) * turned
+        return total.imag
+
+    truth = f(points)
+
+    def judge(t: tn.TT) -> tuple[float, str]:
+        off = float(np.linalg.norm(t.at(points) - truth) / np.linalg.norm(truth))
+        return off, f"{t.info.evaluations} points, rank {max(t.ranks)}"
+
+    return lambda: tn.TT.cross(f, (n,) * d, tol=1e-8, max_evaluations=10**8), judge
+
+
+GROWING = {"rounding": growing_rounding, "a scalar product": growing_dot, "cross": growing_cross}
+
+
+def exponents(row: Row, measured: dict[str, float]) -> list[float]:
+    """Of d, n and r in what was measured, each from the sizes that differ from the first in it."""
+    first = next(iter(row.sizes.values()))
+    found = []
+    for k in range(3):
+        others = first[:k] + first[k + 1 :]
+        chosen = [name for name, x in row.sizes.items() if x[:k] + x[k + 1 :] == others]
+        logs = np.log([row.sizes[name][k] for name in chosen])
+        found.append(float(np.polyfit(logs, np.log([measured[name] for name in chosen]), 1)[0]))
+    return found
+
+
+def tell_growth(row: Row) -> list[list[Any]]:
+    """Print how time grows, and for cross approximation the number of points."""
+    measured = {"time": {name: min(times) for name, times in row.seconds.items()}}
+    points = {name: re.match(r"(\d+) points", note) for name, (_, note) in row.errors.items()}
+    if all(points.values()):
+        measured["points"] = {name: float(found[1]) for name, found in points.items() if found}
+    kept = []
+    for what, values in measured.items():
+        fitted = exponents(row, values)
+        print("  {} like d^{:.2f} n^{:.2f} r^{:.2f}".format(what, *fitted), flush=True)
+        kept.append([row.name, what, *fitted])
+    return kept
 
 
 D, N = 10, 32
@@ -316,6 +381,7 @@ def rows() -> list[tuple[str, Callable[[], Row]]]:
     def random() -> np.ndarray:
         return tn.TT.random((20,) * 5, 20, seed=1).to_dense()
 
+    cubic = "at most linear in d and n, cubic in r"
     half, four = "0.5 of the best peer (ttpy 0.74)", "0.4 of the best peer"
     return [
         ("svd random", lambda: decomposition("TT-SVD, 20^5, random of rank 20", random(), half)),
@@ -326,8 +392,9 @@ def rows() -> list[tuple[str, Callable[[], Row]]]:
         ("hadamard 20", lambda: hadamard(20, "0.15; 5.4 with the cores formed", False)),
         ("hadamard 30", lambda: hadamard(30, "below 1 GiB", False)),
         ("dot", lambda: scalar_product("the best peer")),
-        ("growth round", lambda: growth("rounding", "linear in d and n, cubic in r")),
-        ("growth dot", lambda: growth("a scalar product", "linear in d and n, cubic in r")),
+        ("growth round", lambda: growth("rounding", cubic, (20, 16, 40))),
+        ("growth dot", lambda: growth("a scalar product", cubic, (20, 16, 64))),
+        ("growth cross", lambda: growth("cross", f"{cubic}; d indices a point", (24, 48, 6))),
         ("cross inverse", lambda: crossing(inverse, "0.15 s, 88k; ttpy 0.09, 395k; xfac 0.23")),
         ("cross ackley", lambda: crossing(ackley, "ttpy 0.21, 922k; tntorch 176k")),
         ("cross corner", lambda: crossing(corner, "ttpy 0.07, 396k; tntorch 176k")),
@@ -373,6 +440,8 @@ def main() -> int:
             error, note = row.errors[contestant.name]
             print(f"  {contestant.name:14} {least:9.5f} s   error {error:.2e}   {note}", flush=True)
             kept.append([row.name, contestant.name, least, error, note])
+        if row.sizes:
+            kept += tell_growth(row)
     if chosen.json:
         with open(chosen.json, "w", encoding="utf-8") as file:
             json.dump(kept, file, indent=1)

@@ -362,3 +362,20 @@ def test_ising_integrals(n, expected):  # item 17
     )
     value = t.sum() * (grid[1] - grid[0]) ** n / math.factorial(n)
     assert value == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [(3, 0.78130241289648629687), (10, 0.63188002414701222229), (20, 0.6304757798571973853)],
+)
+def test_ising_integrals_on_a_cube(n, expected):  # item 17
+    # With x_1 > … > x_n, t_k = exp(x_{k+1} - x_k), and the integral by x_1 in closed form:
+    # C_n = 2 times the integral over the cube of 1/(a b), a = 1 + t_1 + t_1 t_2 + …, and b the
+    # same of the t in reverse.
+    def f(t):
+        front = 1 + np.cumprod(t, axis=1).sum(axis=1)
+        return 2 / (front * (1 + np.cumprod(t[:, ::-1], axis=1).sum(axis=1)))
+
+    value, t = integral(f, n - 1, n=12, tol=1e-10)
+    assert t.info.converged
+    assert value == pytest.approx(expected, rel=1e-9)

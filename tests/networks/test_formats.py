@@ -237,3 +237,27 @@ def test_pytrees(name):
 def test_errors(work, error, words):
     with pytest.raises(error, match=words):
         work()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_beyond_memory(library):
+    x = given_to(library, np.ones(1))
+    long = tn.TT.ones((20,) * 400, like=x)
+    ones = [given_to(library, np.ones((30, 1)))] * 30
+    third = given_to(library, np.ones((1, 2, 1)))
+    branches = tn.HTucker.from_dense(given_to(library, np.ones((2, 2))))
+    assert branches.to_dense().shape == (2, 2)
+    for work in (
+        lambda: long.to_dense(),
+        lambda: tn.TTMatrix.eye((8,) * 40).to_dense(),
+        lambda: tn.CP(ones).to_dense(),
+        lambda: tn.Tucker(given_to(library, np.ones((1,) * 30)), ones).to_dense(),
+        lambda: tn.Ring([third] * 60).to_dense(),
+    ):
+        with pytest.raises(InputError, match=r"would take .* ask for some entries"):
+            work()
+    assert float(long[(0,) * 400]) == 1
+    if library == "numpy":
+        wide = tn.TT.random((4,) * 4, 400)
+        with pytest.raises(InputError, match="`multiply` rounds without them"):
+            wide * wide

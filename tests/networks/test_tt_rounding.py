@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tensorcalculus.networks as tn
+from tensorcalculus.networks.formats import rounding, tt_svd
 
 
 def tails(a: np.ndarray, rank) -> list[float]:
@@ -134,28 +135,101 @@ def test_sketch_keeps_small_parts():
     assert error < 1e-10
 
 
-def test_rounding_of_falling_singular_values():
-    # Condition 1e10 in every cut, ranks large enough for sketches.
+def falling(d: int, n: int, r: int) -> tn.TT:
+    """Every unfolding has singular values over ten decades."""
     rng = np.random.default_rng(0)
-    d, n, r = 6, 30, 30
     cores = [np.linalg.qr(rng.standard_normal((n, r)))[0] for _ in range(d)]
     weights = np.logspace(0, -10, r)
-    train_cores = [(cores[0] * weights)[None]]
+    made = [(cores[0] * weights)[None]]
     for u in cores[1:-1]:
         core = np.zeros((r, n, r))
         core[np.arange(r), :, np.arange(r)] = u.T
-        train_cores.append(core)
-    train_cores.append(cores[-1].T[:, :, None])
-    t = tn.TT(train_cores)
+        made.append(core)
+    made.append(cores[-1].T[:, :, None])
+    return tn.TT(made)
+
+
+def least_rank(r: int, per_cut: float) -> int:
+    """The smallest rank for a tolerance at a cut of such a train."""
+    s = np.logspace(0, -10, r)
+    tail = np.sqrt(np.cumsum(s[::-1] ** 2))[::-1] / np.linalg.norm(s)
+    return int(np.count_nonzero(tail > per_cut))
+
+
+@pytest.fixture
+def sketches(monkeypatch):
+    """Whether each sketch so far was trusted."""
+    made, work = [], rounding.sketched
+
+    def seen(*args):
+        result = work(*args)
+        made.append(result is not None)
+        return result
+
+    monkeypatch.setattr(rounding, "sketched", seen)
+    return made
+
+
+ACCURACIES = (1e-12, 1e-9, 1e-6, 1e-3)
+
+
+def check_falling(made: tn.TT, exact: tn.TT, tol: float, r: int) -> None:
+    assert float((made - exact).norm() / exact.norm()) <= tol * 1.01
+    assert max(made.ranks) <= least_rank(r, tol / np.sqrt(exact.ndim - 1) * 0.9)
+
+
+def test_rounding_of_falling_singular_values(sketches):
+    # Condition 1e10 in every cut, ranks large enough for sketches.
+    t = falling(6, 30, 30)
     x = padded(t, 70)
-    for tol in (1e-12, 1e-9, 1e-6, 1e-3):
-        rounded = x.round(tol)
-        error = float((rounded - t).norm() / t.norm())
-        assert error <= tol * 1.01
-        # The smallest rank that the tolerance allows at a cut, from the known singular values.
-        s = weights
-        tail = np.sqrt(np.cumsum(s[::-1] ** 2))[::-1] / np.linalg.norm(s)
-        assert max(rounded.ranks) <= np.count_nonzero(tail > tol / np.sqrt(d - 1) * 0.9)
+    for tol in ACCURACIES:
+        check_falling(x.round(tol), t, tol, 30)
+    assert sketches == [True] * 4
+
+
+def test_products_of_falling_singular_values(sketches):
+    # By signs, and by a permutation of each mode, which leave singular values as they are; both of
+    # rank 1, which larger bonds hide.
+    d, n, r = 5, 16, 16
+    rng = np.random.default_rng(1)
+    t = falling(d, n, r)
+    signs = [rng.choice([-1.0, 1.0], n) for _ in range(d)]
+    moves = [rng.permutation(n) for _ in range(d)]
+    pairs = zip(t.cores, signs, strict=True)
+    signed = tn.TT([core * v[:, None] for core, v in pairs])
+    moved = tn.TT([core[:, p] for core, p in zip(t.cores, moves, strict=True)])
+    factor = padded(tn.TT.outer(signs), 6)
+    matrix = tn.TTMatrix.kron([np.eye(n)[p] for p in moves])
+    thirds = (matrix + matrix + matrix) * (1 / 3)
+    for tol in ACCURACIES:
+        check_falling(padded(t, 20).multiply(factor, tol), signed, tol, r)
+        check_falling((padded(t, 20) * factor).round(tol), signed, tol, r)
+        check_falling(thirds.apply(padded(t, 40), tol), moved, tol, r)
+    assert sum(sketches) >= 10  # of 12
+
+
+def test_dense_arrays_of_falling_singular_values(monkeypatch):
+    made, work = [], tt_svd._row_space
+
+    def seen(*args):
+        q = work(*args)
+        made.append(q is not None)
+        return q
+
+    monkeypatch.setattr(tt_svd, "_row_space", seen)
+    t = falling(4, 18, 12)
+    for tol in ACCURACIES:
+        check_falling(tn.TT.from_dense(t.to_dense(), tol), t, tol, 12)
+    assert made == [True] * 4
+
+
+@pytest.mark.parametrize("library", LIBRARIES[1:2])
+def test_products_of_falling_singular_values_elsewhere(library):
+    d, n, r = 4, 12, 12
+    t, ones = falling(d, n, r), padded(tn.TT.ones((n,) * d), 5)
+    x, y = (tn.TT([given_to(library, core) for core in z.cores]) for z in (padded(t, 15), ones))
+    exact = tn.TT([given_to(library, core) for core in t.cores])
+    check_falling(x.multiply(y, 1e-12), exact, 1e-12, r)
 
 
 @pytest.mark.parametrize("rank", [6, 12])

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from tensorcalculus.networks.cross.maxvol import maxvol as maxvol
     from tensorcalculus.networks.cross.maxvol import rect_maxvol as rect_maxvol
     from tensorcalculus.networks.cross.skeleton import skeleton as skeleton
+    from tensorcalculus.networks.formats.adjoints import round_vjp as round_vjp
     from tensorcalculus.networks.formats.cp import CP as CP
+    from tensorcalculus.networks.formats.fourier import qtt_fourier as qtt_fourier
     from tensorcalculus.networks.formats.htucker import HTucker as HTucker
     from tensorcalculus.networks.formats.operators import laplacian as laplacian
     from tensorcalculus.networks.formats.operators import qtt_laplacian as qtt_laplacian
@@ -55,10 +57,12 @@ _HOMES = {
     "TTMatrix": "formats.tt_matrix",
     "laplacian": "formats.operators",
     "maxvol": "cross.maxvol",
+    "qtt_fourier": "formats.fourier",
     "qtt_laplacian": "formats.operators",
     "qtt_shift": "formats.operators",
     "qtt_toeplitz": "formats.operators",
     "rect_maxvol": "cross.maxvol",
+    "round_vjp": "formats.adjoints",
     "skeleton": "cross.skeleton",
 }
 
@@ -84,11 +88,13 @@ __all__ = [
     "mps_mpo_sandwich",
     "peps",
     "prepare",
+    "qtt_fourier",
     "qtt_laplacian",
     "qtt_shift",
     "qtt_toeplitz",
     "rect_maxvol",
     "ring",
+    "round_vjp",
     "skeleton",
     "tt",
     "tt_matrix",

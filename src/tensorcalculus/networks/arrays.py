@@ -7,7 +7,9 @@ Only what the libraries spell alike is used on arrays directly (``@``, ``reshape
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,9 @@ from tensorcalculus.errors import InputError
 
 Array = Any
 """An array of NumPy, PyTorch or JAX."""
+
+NOT_DENSE = "ask for some entries, or sum over modes"
+"""What to do with a tensor that no memory holds."""
 
 _NAMESPACES: dict[type, Any] = {}
 
@@ -57,6 +62,29 @@ def floating(x: Any) -> Array:
 def is_jax(x: Array) -> bool:
     """Whether an array is JAX's, so that it may be traced and its entries unknown."""
     return namespace(x).__name__.startswith("jax")
+
+
+def is_abstract(x: Array) -> bool:
+    """Whether JAX traces, or `torch.func` transforms: there are no numbers to be looked at."""
+    if hasattr(x, "detach"):
+        import torch
+
+        known: Any = torch._C
+        return known._functorch.is_functorch_wrapped_tensor(x)
+    if not is_jax(x):
+        return False
+    from jax.core import Tracer
+
+    return isinstance(x, Tracer)
+
+
+def is_tracked(arrays: Sequence[Array]) -> bool:
+    """Whether derivatives by one of the arrays may be asked for, or JAX traces."""
+    if any(getattr(x, "requires_grad", False) for x in arrays):
+        import torch
+
+        return torch.is_grad_enabled()
+    return any(map(is_abstract, arrays))
 
 
 def is_complex(x: Array) -> bool:
@@ -145,6 +173,12 @@ def svd(x: Array) -> tuple[Array, np.ndarray, Array]:
     Of a matrix that is far from square, only the triangular factor is decomposed.
     """
     rows, columns = x.shape
+    if is_tracked([x]):
+        raise InputError(
+            "this operation chooses ranks by singular values, and has no derivative here; those of"
+            " TT.round, TT.multiply, TT.reshape, TT.from_dense and Tucker.from_dense (st-hosvd)"
+            " have. Detach the arrays (PyTorch), or leave jax.grad and jax.jit, to go on"
+        )
     if rows > 2 * columns:
         q, r = qr(x)
         u, s, vh = svd(r)
@@ -200,3 +234,42 @@ def rank_within(s: np.ndarray, delta: float, max_rank: int | None = None) -> int
     tails = np.sqrt(np.cumsum((s[::-1].astype(np.float64) / top) ** 2))[::-1]
     rank = max(1, int(np.count_nonzero(tails > delta / top)))
     return rank if max_rank is None else min(rank, max_rank)
+
+
+def checked_tolerance(tol: float, max_rank: int | None, x: Array) -> float:
+    """The tolerance, at least a few roundings of the type: below that, only noise would be kept.
+
+    Raises
+    ------
+    InputError
+        Unless ``0 <= tol`` is finite and `max_rank` is a positive integer or None.
+    """
+    if not (isinstance(tol, int | float | np.number) and math.isfinite(tol) and tol >= 0):
+        raise InputError(f"tol: a number that is not negative is expected, not {tol!r}")
+    if max_rank is not None and (isinstance(max_rank, bool) or int(max_rank) < 1):
+        raise InputError(f"max_rank: a positive integer or None is expected, not {max_rank!r}")
+    return max(float(tol), 4 * epsilon(x))
+
+
+def check_memory(count: int, x: Array, what: str, remedy: str) -> None:
+    """Refuse an array of `count` numbers of the type of `x` beyond all memory of this machine.
+
+    Systems that promise more memory than there is end a process that uses it.
+
+    Raises
+    ------
+    InputError
+    """
+    size, most = min(count * x.dtype.itemsize, 10**300), _memory()
+    if size > most:
+        raise InputError(
+            f"{what} would take {size:.1e} bytes, more than this machine's {most:.1e}; {remedy}"
+        )
+
+
+@cache
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not told by this system
+        return 2**44

@@ -14,6 +14,7 @@ from tensorcalculus.networks.cross.black_box import BlackBox, BudgetSpent
 from tensorcalculus.networks.cross.maxvol import rect_maxvol
 from tensorcalculus.networks.formats.algebra import entries
 from tensorcalculus.networks.formats.rounding import round_train
+from tensorcalculus.status_line import StatusLine
 
 _VALIDATION_POINTS = 1000
 _SEARCHES = 10
@@ -39,7 +40,8 @@ class CrossInfo:
     """What a cross approximation took and reached."""
 
     evaluations: int
-    """Points that the function was asked for, those for validation and search included."""
+    """Points that the function was asked for, those for validation and search included; without
+    what was known before."""
     error: float
     """``norm(f - train)/norm(f)`` on random points that the train was not made from."""
     converged: bool
@@ -49,7 +51,7 @@ class CrossInfo:
     sweeps: int
     history: tuple[Progress, ...]
     points: np.ndarray = field(repr=False)
-    """All points, ``[evaluations, d]``; give the info as `known` to go on from them."""
+    """All points, ``[count, d]``, with what was known before; give the info as `known` to go on."""
     values: np.ndarray = field(repr=False)
 
 
@@ -126,8 +128,8 @@ def cross(
     max_rank: int | None = None,
     max_sweeps: int = 40,
     start: np.ndarray | None = None,
-    known: CrossInfo | tuple[np.ndarray, np.ndarray] | None = None,
-    progress: Callable[[Progress], object] | None = None,
+    known: CrossInfo | EvaluationError | tuple[np.ndarray, np.ndarray] | None = None,
+    progress: bool | Callable[[Progress], object] | None = None,
 ) -> tuple[list[np.ndarray], CrossInfo]:
     """Cores of a train for a function of indices, from few of its values.
 
@@ -156,27 +158,32 @@ def cross(
     start
         Points to start from, ``[count, d]``, where the function is known to matter.
     known
-        The info of an earlier run, or points and values: these are not asked for again.
+        The info of an earlier run, the error that ended it, or points and values: these are not
+        asked for again.
     progress
-        Called after each sweep.
+        A function called after each sweep; else whether a line on standard error tells how it goes
+        (None: if that is a terminal, after a second).
+
+    Ctrl-C, and memory that does not suffice, end the sweeps: the best train so far is given, and
+    ``info.reason`` says so.
 
     Raises
     ------
     EvaluationError
-        The function raised, or gave wrong shapes, NaN or infinite values; or the budget does not
-        suffice for one sweep.  The points and values so far are in the error.
+        The function raised, or gave wrong shapes, NaN or infinite values; or the work ended before
+        the first sweep.  The points and values so far are in the error.
     ShapeError, InputError
         Arguments that mean nothing.
     """
     shape = _checked(shape, tol, max_evaluations, max_rank)
     rng = np.random.default_rng(seed)
-    box = BlackBox(f, shape, max_evaluations, rng)
+    line = StatusLine(False if callable(progress) else progress)
+    history: list[Progress] = []
+    box = BlackBox(f, shape, max_evaluations, rng, lambda: line.show(lambda: _told(box, history)))
     if known is not None:
-        points, values = known if isinstance(known, tuple) else (known.points, known.values)
-        box.remember(np.asarray(points), np.asarray(values))
+        box.remember(*_checked_known(known, shape))
     state = _State(box, tol, max_rank)
     d = len(shape)
-    history: list[Progress] = []
     best: tuple[float, list[np.ndarray]] | None = None
     converged, reason = False, f"{max_sweeps} sweeps were made"
     try:
@@ -194,7 +201,7 @@ def cross(
             if best is None or error < best[0]:
                 best = error, cores
             history.append(Progress(sweep, box.evaluations, max(c.shape[2] for c in cores), error))
-            if progress is not None:
+            if callable(progress):
                 progress(history[-1])
             if error > _SAFETY * tol and not _stalled(history, tol):
                 if error > 10 * tol:
@@ -213,9 +220,16 @@ def cross(
                 break
     except BudgetSpent:
         reason = f"max_evaluations={max_evaluations} would be exceeded"
+    except KeyboardInterrupt:
+        reason = "interrupted"
+    except MemoryError:
+        reason = f"memory does not suffice for ranks above {_largest(history)}"
+    finally:
+        line.close()
     if best is None:
         raise EvaluationError(
-            f"cross: {reason} before the first sweep over shape {shape} was complete; allow more",
+            f"cross: {reason}, before the first sweep over shape {shape} was complete; `points` and"
+            " `values` of this error hold what is known: go on with known=error",
             box.points,
             box.values,
         )
@@ -248,6 +262,36 @@ def _checked(
     if max_rank is not None and max_rank < 1:
         raise InputError(f"cross: max_rank must be positive or None, not {max_rank!r}")
     return listed
+
+
+def _checked_known(
+    known: CrossInfo | EvaluationError | tuple[np.ndarray, np.ndarray], shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    pair = known if isinstance(known, tuple) else (known.points, known.values)
+    points, values = (np.asarray(x) for x in pair)
+    fits = points.ndim == 2 and points.shape[1] == len(shape) and values.shape == points.shape[:1]
+    if not fits or points.dtype.kind not in "iu" or values.dtype.kind not in "iufc":
+        raise InputError(
+            f"cross: known: integer points [count, {len(shape)}] and as many values are expected,"
+            f" not {points.dtype} {points.shape} and {values.dtype} {values.shape}"
+        )
+    if (points < 0).any() or (points >= np.array(shape)).any():
+        raise InputError(f"cross: known: a point is outside of the shape {shape}")
+    if not np.isfinite(values).all():
+        raise InputError("cross: known: values must be finite")
+    return points.astype(np.int64), values
+
+
+def _largest(history: list[Progress]) -> int:
+    return max((entry.max_rank for entry in history), default=1)
+
+
+def _told(box: BlackBox, history: list[Progress]) -> str:
+    """The line on the terminal."""
+    told = f"cross: sweep {len(history) + 1}, {box.evaluations} of {box.max_evaluations} values"
+    if history:
+        told += f", ranks up to {history[-1].max_rank}, error {history[-1].error:.1e}"
+    return told
 
 
 def _checked_points(start: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -290,6 +334,7 @@ def _climb(
     for _ in range(rounds):
         before = points.copy()
         for k, n in enumerate(box.shape):
+            box.reserve(len(points) * n)
             tried = np.repeat(points, n, axis=0)
             tried[:, k] = np.tile(np.arange(n), len(points))
             off = box(tried)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from tensorcalculus.networks.arrays import Array, is_jax, namespace, triangular_factor
+from tensorcalculus.networks.arrays import (
+    NOT_DENSE,
+    Array,
+    H,
+    check_memory,
+    is_jax,
+    is_tracked,
+    namespace,
+    triangular_factor,
+)
+from tensorcalculus.networks.formats.tracking import Work, tracked
 
 Cores = Sequence[Array]
 
@@ -38,6 +49,9 @@ def scaled(a: Cores, c: Any) -> list[Array]:
 
 def hadamard(a: Cores, b: Cores) -> list[Array]:
     """Cores of the elementwise product: Kronecker products of matrices, ranks multiply."""
+    pairs = zip(a, b, strict=True)
+    count = sum(math.prod(x.shape) * y.shape[0] * y.shape[2] for x, y in pairs)
+    check_memory(count, a[0], "*: the product's cores", "`multiply` rounds without them")
     made = []
     for x, y in zip(a, b, strict=True):
         core = x[:, None, :, :, None] * y[None, :, :, None, :]  # [r, s, n, r', s']
@@ -72,7 +86,31 @@ def norm(a: Cores) -> Array:
     """The Frobenius norm, by triangular factors: exact to rounding also for small differences.
 
     ``sqrt(dot(a, a))`` would lose half of the digits of ``norm(a - b)`` where a and b nearly agree.
+    The gradient is that of ``dot(a, a)`` over twice the norm, as triangular factors of redundant
+    bonds are singular and have none; it is 0 where the norm is.
     """
+    if is_tracked(a):
+        return _norm_by_jax(a) if is_jax(a[0]) else tracked(_NORM, a)[0]
+    return _norm(a)
+
+
+def _norm_by_jax(a: Cores) -> Array:
+    """The norm, whose differential is that of ``dot(a, a)`` over twice it: in both modes."""
+    import jax
+
+    value = jax.custom_jvp(_norm)
+
+    def slope(primals: Any, tangents: Any) -> Any:
+        size = value(*primals)
+        _, change = jax.jvp(lambda cores: dot(cores, cores).real, primals, tangents)
+        positive = size > 0
+        return size, jax.numpy.where(positive, change / (2 * jax.numpy.where(positive, size, 1)), 0)
+
+    value.defjvp(slope)
+    return value(list(a))
+
+
+def _norm(a: Cores) -> Array:
     xp = namespace(a[0])
     w = None
     for core in a:
@@ -82,6 +120,36 @@ def norm(a: Cores) -> Array:
         w = triangular_factor(m) if m.shape[0] > m.shape[1] else m
     assert w is not None
     return xp.linalg.vector_norm(w.reshape(-1))
+
+
+def _norm_slopes(residuals: tuple[list[Array], Array], cotangents: Cores) -> list[Array]:
+    """``x_{<k}^H x x_{>k}^H / norm(x)`` for each core, by Gram matrices of both sides."""
+    cores, value = residuals
+    xp = namespace(value)
+    weight = xp.where(value > 0, cotangents[0] / xp.where(value > 0, value, 1.0), 0.0)
+    left = xp.ones_like(cores[0][:1, 0, :1])
+    before = []
+    for core in cores:
+        r, n, s = core.shape
+        before.append(left)
+        moved = (left @ core.reshape(r, n * s)).reshape(r * n, s)
+        left = H(core.reshape(r * n, s)) @ moved
+    right = xp.ones_like(cores[0][:1, 0, :1])
+    found = []
+    for core, left in zip(reversed(cores), reversed(before), strict=True):
+        r, n, s = core.shape
+        moved = (core.reshape(r * n, s) @ right).reshape(r, n * s)
+        found.append(weight * (left @ moved).reshape(r, n, s))
+        right = moved @ H(core.reshape(r, n * s))
+    return found[::-1]
+
+
+def _norm_forward(a: Cores) -> tuple[list[Array], tuple[list[Array], Array]]:
+    value = _norm(a)
+    return [value], (list(a), value)
+
+
+_NORM = Work(_norm_forward, _norm_slopes)
 
 
 def absorb(cores: Sequence[Array]) -> list[Array] | Array:
@@ -125,6 +193,7 @@ def contract_modes(cores: Cores, vectors: dict[int, Array | None]) -> list[Array
 def dense(cores: Cores) -> Array:
     """The array of all entries."""
     shape = tuple(core.shape[1] for core in cores)
+    check_memory(math.prod(shape), cores[0], "to_dense: the array", NOT_DENSE)
     made = cores[0].reshape(shape[0], -1)
     for core in cores[1:]:
         r = core.shape[0]

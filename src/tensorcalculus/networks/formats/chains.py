@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from tensorcalculus.networks.arrays import Array, namespace
+import numpy as np
+
+from tensorcalculus.networks.arrays import Array, check_memory, like, namespace
 
 
 class Chain(Protocol):
@@ -16,6 +18,8 @@ class Chain(Protocol):
     """r_0 … r_d, the bonds of the cores as they stand."""
     like: Array
     """An array of the library, type and device."""
+    operands: tuple[Array, ...]
+    """All arrays that it is made from."""
 
     def right(self, k: int, w: Array) -> Array:
         """``core_k · w``: ``[r_k, n_k, l]`` for ``w`` ``[r_{k+1}, l]``."""
@@ -34,6 +38,7 @@ class Train:
         self.shape = tuple(core.shape[1] for core in cores)
         self.ranks: tuple[int, ...] = (1, *(core.shape[2] for core in cores))
         self.like = cores[0]
+        self.operands = self.cores
 
     def right(self, k: int, w: Array) -> Array:
         r, n, s = self.cores[k].shape
@@ -59,6 +64,7 @@ class Hadamard:
         pairs = zip(a, b, strict=True)
         self.ranks: tuple[int, ...] = (1, *(x.shape[2] * y.shape[2] for x, y in pairs))
         self.like = a[0]
+        self.operands = (*a, *b)
 
     def right(self, k: int, w: Array) -> Array:
         a, b = self.a[k], self.b[k]
@@ -90,6 +96,7 @@ class MatrixTimesTrain:
             *(core.shape[3] * other.shape[2] for core, other in pairs),
         )
         self.like = x[0]
+        self.operands = (*a, *x)
 
     def right(self, k: int, w: Array) -> Array:
         a, x = self.a[k], self.x[k]
@@ -116,9 +123,10 @@ class MatrixTimesTrain:
 
 def formed(chain: Chain) -> list[Array]:
     """The cores written out: each applied to an identity."""
-    xp = namespace(chain.like)
+    ends = zip(chain.ranks, chain.shape, chain.ranks[1:], strict=False)
+    count = sum(r * n * s for r, n, s in ends)
+    check_memory(count, chain.like, "the product's cores", "a larger tol may do without them")
     made = []
     for k, rank in enumerate(chain.ranks[1:]):
-        identity = xp.eye(rank, dtype=chain.like.dtype)
-        made.append(chain.right(k, identity))
+        made.append(chain.right(k, like(np.eye(rank), chain.like)))
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,16 @@ from typing import Any
 import numpy as np
 
 from tensorcalculus.errors import ShapeError
-from tensorcalculus.networks.arrays import Array, is_array, like, namespace, numpy_of, same_type
+from tensorcalculus.networks.arrays import (
+    NOT_DENSE,
+    Array,
+    check_memory,
+    is_array,
+    like,
+    namespace,
+    numpy_of,
+    same_type,
+)
 from tensorcalculus.networks.formats.linear import Linear
 from tensorcalculus.networks.formats.tt import TT
 
@@ -93,6 +103,7 @@ class CP(Linear):
 
     def to_dense(self) -> Array:
         """The array of all entries."""
+        check_memory(math.prod(self.shape), self.cores[0], "to_dense: the array", NOT_DENSE)
         *front, last = self.cores
         if not front:
             return namespace(last).sum(last, axis=1)

@@ -8,8 +8,11 @@ from typing import Any
 
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.networks.arrays import (
+    NOT_DENSE,
     Array,
     H,
+    check_memory,
+    checked_tolerance,
     is_array,
     namespace,
     norm,
@@ -19,7 +22,6 @@ from tensorcalculus.networks.arrays import (
     triangular_factor,
 )
 from tensorcalculus.networks.formats.linear import Linear, block_diagonal, dense_input, unfolded
-from tensorcalculus.networks.formats.tt_svd import checked_tolerance
 
 Node = tuple[int, int]
 """The modes ``first … last-1`` that a node of the tree stands for."""
@@ -136,6 +138,7 @@ class HTucker(Linear):
 
     def to_dense(self) -> Array:
         """The array of all entries."""
+        check_memory(math.prod(self.shape), self.cores[0], "to_dense: the array", NOT_DENSE)
         held, bases = self._held(), {}
         for node in reversed(tree(self.ndim)):
             core = held[node]

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from tensorcalculus.errors import InputError, ShapeError
-from tensorcalculus.networks.arrays import Array, floating, is_array, namespace, same_type
+from tensorcalculus.networks.arrays import (
+    Array,
+    floating,
+    is_abstract,
+    is_array,
+    namespace,
+    same_type,
+)
 from tensorcalculus.networks.formats.base import Format
 
 
@@ -102,7 +109,7 @@ def dense_input(a: Any, least: int = 1) -> Array:
             f"from_dense: at least {least} axes, none of length 0, are expected, not shape"
             f" {tuple(a.shape)}"
         )
-    if not bool(namespace(a).all(namespace(a).isfinite(a))):
+    if not is_abstract(a) and not bool(namespace(a).all(namespace(a).isfinite(a))):
         raise InputError("from_dense: the array must be finite; it holds NaN or inf")
     return a
 

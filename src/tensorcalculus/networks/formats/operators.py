@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks.arrays import like, namespace
 from tensorcalculus.networks.formats.modes import checked_shape
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_matrix import TTMatrix
@@ -105,20 +106,21 @@ def qtt_toeplitz(generator: TT) -> TTMatrix:
     """
     if generator.ndim < 2 or set(generator.shape) != {2}:
         raise ShapeError(f"qtt_toeplitz: modes of length 2 are expected, not {generator.shape}")
-    top, *rest = [np.asarray(core) for core in generator.cores]
+    top, *rest = generator.cores
+    xp = namespace(top)
+    # [digit of g, borrow out, i, j, borrow in]: where it is i - j - borrow
+    digits = np.zeros((2, 2, 2, 2, 2))
+    for i, j, b in np.ndindex(2, 2, 2):
+        digits[(i - j - b) % 2, int(i - j - b < 0), i, j, b] = 1
     cores = []
     for g in rest:
         r, _, s = g.shape
-        core = np.zeros((2, r, 2, 2, 2, s), g.dtype)  # [borrow out, r, i, j, borrow in, s]
-        for i in range(2):
-            for j in range(2):
-                for b in range(2):
-                    out = int(i - j - b < 0)
-                    core[out, :, i, j, b, :] = g[:, (i - j - b) % 2, :]
+        core = xp.tensordot(g, like(digits, g), axes=([1], [0]))  # [r, s, out, i, j, in]
+        core = xp.permute_dims(core, (2, 0, 3, 4, 5, 1))
         cores.append(core.reshape(2 * r, 2, 2, 2 * s))
     # The highest bit of i - j + n is 1 unless something was borrowed from it.
-    start = np.concatenate([top[:, 1, :], top[:, 0, :]], axis=1)
-    cores[0] = np.tensordot(start, cores[0], 1)
+    start = xp.concat([top[:, 1, :], top[:, 0, :]], axis=1)
+    cores[0] = (start @ cores[0].reshape(start.shape[1], -1)).reshape(1, *cores[0].shape[1:])
     # Nothing is borrowed by the last bit.
     cores[-1] = cores[-1].reshape(*cores[-1].shape[:3], 2, -1)[..., 0, :]
     return TTMatrix(cores)

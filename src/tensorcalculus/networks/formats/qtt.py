@@ -74,6 +74,63 @@ class QTT(TT):
         """The sum over the grid times the step: the left rectangle rule."""
         return self.sum() * self.step
 
+    # Transforms
+
+    def fft(self, tol: float = 1e-10, max_rank: int | None = None) -> QTT:
+        """``sum_j exp(-2 pi i j k/2**bits) * self[j]`` at ``k = 0 … 2**bits - 1``, as `numpy.fft`.
+
+        The matrix has ranks of about 12 (see :func:`tensorcalculus.networks.qtt_fourier`), so the
+        cost grows linearly in `bits`; the result is rounded.  Its interval is (0, 2**bits).
+
+        Examples
+        --------
+        >>> import tensorcalculus.networks as tn
+        >>> wave = tn.QTT.exp(2j * np.pi * 12345, bits=30)
+        >>> made = wave.fft() / 2.0**30
+        >>> place = [[int(b) for b in f"{12345:030b}"]]
+        >>> max(made.ranks), round(float(abs(made.at(place)[0])), 9)
+        (1, 1.0)
+        """
+        from tensorcalculus.networks.formats.fourier import transformed
+
+        return QTT._made(transformed(self.cores, tol, max_rank, False), (0.0, 2.0**self.bits))
+
+    def ifft(
+        self,
+        tol: float = 1e-10,
+        interval: tuple[float, float] = (0.0, 1.0),
+        max_rank: int | None = None,
+    ) -> QTT:
+        """The inverse of :meth:`fft`, with the factor ``2**-bits``, as a function on `interval`."""
+        from tensorcalculus.networks.formats.fourier import transformed
+
+        return QTT._made(transformed(self.cores, tol, max_rank, True), _interval(interval))
+
+    def convolve(self, kernel: QTT, tol: float = 1e-10, max_rank: int | None = None) -> QTT:
+        """``h(x_i) = step * sum_j kernel(x_i - x_j) * self(x_j)``, by a Toeplitz train, rounded.
+
+        `kernel` has one bit more and the same step: for (a, b), its interval is (a-b, b-a).  See
+        :func:`tensorcalculus.networks.qtt_toeplitz`.
+
+        Raises
+        ------
+        InputError
+            A kernel on another grid.
+        """
+        from tensorcalculus.networks.formats.operators import qtt_toeplitz
+
+        low, high = self.interval
+        wanted = (low - high, high - low)
+        if kernel.bits != self.bits + 1 or not np.allclose(kernel.interval, wanted, 1e-12, 0):
+            raise InputError(
+                f"convolve: a kernel of {self.bits + 1} bits on {wanted} is expected, not of"
+                f" {kernel.bits} bits on {kernel.interval}"
+            )
+        made = qtt_toeplitz(kernel * self.step).apply(self, tol, max_rank)
+        return self._like(made.cores)
+
+    # Constructors
+
     @classmethod
     def from_function(
         cls,
@@ -83,11 +140,15 @@ class QTT(TT):
         tol: float = 1e-10,
         max_evaluations: int = 10**6,
         seed: int = 0,
+        start: Sequence[float] | None = None,
+        **options: Any,
     ) -> QTT:
         """The train of a function that takes an array of points ``[batch]``.
 
         Up to 4096 points are all asked for; beyond that cross approximation chooses, with four bits
-        as one mode (see :meth:`TT.cross`, also for errors; ``info`` tells how it went).
+        as one mode (see :meth:`TT.cross`, also for errors; ``info`` tells how it went).  `start`
+        are points where the function is known to matter, such as narrow peaks; other options
+        (``max_rank``, ``known``, ``progress`` …) are those of cross approximation.
 
         Raises
         ------
@@ -109,7 +170,21 @@ class QTT(TT):
         first = bits % _BITS_A_MODE
         modes = [2**first] * bool(first) + [2**_BITS_A_MODE] * (bits // _BITS_A_MODE)
         weights = 2.0 ** (bits - np.cumsum(np.log2(modes)))
-        made = TT.cross(lambda i: f(low + step * (i @ weights)), modes, tol, max_evaluations, seed)
+        near = None
+        if start is not None:
+            # Digits of the nearest places of the grid, as Python's numbers know more than 53 bits.
+            last = 2**bits - 1
+            places = {min(max(int((x - low) / step), 0), last) for x in start}
+            near = np.array([_digits(place, modes) for place in sorted(places)])
+        made = TT.cross(
+            lambda i: f(low + step * (i @ weights)),
+            modes,
+            tol,
+            max_evaluations,
+            seed,
+            start=near,
+            **options,
+        )
         q = cls._made(reshaped(made.cores, (2,) * bits, 0.1 * tol), (low, high))
         object.__setattr__(q, "info", made.info)
         return q
@@ -142,7 +217,10 @@ class QTT(TT):
 
     @classmethod
     def polynomial(
-        cls, coefficients: Sequence[float], bits: int, interval: tuple[float, float] = (0.0, 1.0)
+        cls,
+        coefficients: Sequence[float] | np.ndarray,
+        bits: int,
+        interval: tuple[float, float] = (0.0, 1.0),
     ) -> QTT:
         """``c0 + c1*x + c2*x^2 + …``: rank at most the degree plus 1, by the binomial theorem.
 
@@ -165,6 +243,52 @@ class QTT(TT):
         cores[0] = np.tensordot(start, cores[0], 1)
         cores[-1] = cores[-1][:, :, :1]
         return cls(cores, (low, high))
+
+    @classmethod
+    def rational(
+        cls,
+        numerator: Sequence[float],
+        denominator: Sequence[float],
+        bits: int,
+        interval: tuple[float, float] = (0.0, 1.0),
+        tol: float = 1e-10,
+        seed: int = 0,
+    ) -> QTT:
+        """``p(x)/q(x)``, by the coefficients ``c0 + c1*x + …`` of both polynomials.
+
+        Ranks grow with the logarithms of `tol` and of the distance of the poles from the interval.
+        Above 12 bits, cross approximation starts near the poles, and is checked on the whole grid,
+        not at points: ``q*train - p`` is a train, whose norm relative to ``norm(train)*max|q|`` is
+        ``info.error``; where it is above `tol`, other points are tried.
+
+        Raises
+        ------
+        InputError
+            The denominator has a zero in the interval, or is 0.
+        EvaluationError
+            No train is found that passes the check.
+
+        Examples
+        --------
+        >>> import tensorcalculus.networks as tn
+        >>> q = tn.QTT.rational([1], [1, 0, 1], bits=40)  # 1/(1 + x^2)
+        >>> round(float(q.integral()) * 4, 9)
+        3.141592654
+        """
+        from tensorcalculus.networks.formats.rational import rational
+
+        cores, info = rational(cls, numerator, denominator, bits, _interval(interval), tol, seed)
+        made = cls._made(cores, _interval(interval))
+        object.__setattr__(made, "info", info)
+        return made
+
+
+def _digits(place: int, modes: Sequence[int]) -> list[int]:
+    found = []
+    for n in reversed(modes):
+        place, digit = divmod(place, n)
+        found.append(digit)
+    return found[::-1]
 
 
 def _interval(interval: tuple[float, float]) -> tuple[float, float]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from tensorcalculus.errors import InputError, ShapeError
-from tensorcalculus.networks.arrays import Array, like, norm, rank_within, svd
-from tensorcalculus.networks.formats.rounding import push_left, push_right
+from tensorcalculus.networks.arrays import Array, is_tracked, like, norm, rank_within, svd
+from tensorcalculus.networks.formats.rounding import push_left, push_right, round_train
 
 
 def groups(old: Sequence[int], new: Sequence[int]) -> list[tuple[int, int, list[int]]]:
@@ -49,15 +51,14 @@ def reshaped(cores: Sequence[Array], new: Sequence[int], tol: float) -> list[Arr
     old = [core.shape[1] for core in cores]
     runs = groups(old, new)
     cores = list(cores)
+    if is_tracked(cores):
+        return round_train(_regrouped(cores, runs), tol, None)
     push_left(cores, 0, len(cores) - 1)
     delta = tol * norm(cores[0]) / math.sqrt(max(1, len(new) - 1))
     made: list[Array] = []
     carry: Array | None = None
     for number, (first, last, wanted) in enumerate(runs):
-        core = cores[first]
-        for other in cores[first + 1 : last]:
-            r, n, s = core.shape
-            core = (core.reshape(r * n, s) @ other.reshape(s, -1)).reshape(r, -1, other.shape[2])
+        core = _merged(cores[first:last])
         r, n, s = core.shape
         rest = core.reshape(r, n * s) if carry is None else carry @ core.reshape(r, n * s)
         final = number == len(runs) - 1
@@ -71,6 +72,28 @@ def reshaped(cores: Sequence[Array], new: Sequence[int], tol: float) -> list[Arr
             made.append(u[:, :rank].reshape(left, n, rank))
             rest = like(sigma[:rank, None], vh) * vh[:rank]
         carry = rest
+    return made
+
+
+def _merged(cores: Sequence[Array]) -> Array:
+    """One core for a run of modes."""
+    core = cores[0]
+    for other in cores[1:]:
+        r, n, s = core.shape
+        core = (core.reshape(r * n, s) @ other.reshape(s, -1)).reshape(r, -1, other.shape[2])
+    return core
+
+
+def _regrouped(cores: Sequence[Array], runs: list[tuple[int, int, list[int]]]) -> list[Array]:
+    """The same without SVDs, so that it can be differentiated; bonds are as large as may be."""
+    made: list[Array] = []
+    for first, last, wanted in runs:
+        rest = _merged(cores[first:last])
+        for n in wanted[:-1]:
+            r, rows, s = rest.shape
+            made.append(like(np.eye(r * n), rest).reshape(r, n, r * n))
+            rest = rest.reshape(r * n, rows // n, s)
+        made.append(rest)
     return made
 
 

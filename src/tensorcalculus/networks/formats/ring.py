@@ -8,7 +8,10 @@ from typing import Any
 
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.networks.arrays import (
+    NOT_DENSE,
     Array,
+    check_memory,
+    checked_tolerance,
     is_array,
     like,
     namespace,
@@ -20,7 +23,6 @@ from tensorcalculus.networks.arrays import (
 from tensorcalculus.networks.formats import picture
 from tensorcalculus.networks.formats.linear import Linear, block_diagonal, dense_input
 from tensorcalculus.networks.formats.tt import TT
-from tensorcalculus.networks.formats.tt_svd import checked_tolerance
 
 
 class Ring(Linear):
@@ -95,6 +97,7 @@ class Ring(Linear):
 
     def to_dense(self) -> Array:
         """The array of all entries."""
+        check_memory(math.prod(self.shape), self.cores[0], "to_dense: the array", NOT_DENSE)
         first = self.cores[0].shape[0]
         made = self.cores[0].reshape(-1, self.cores[0].shape[2])
         for core in self.cores[1:]:

@@ -10,8 +10,10 @@ import numpy as np
 from tensorcalculus.networks.arrays import (
     Array,
     H,
+    checked_tolerance,
     epsilon,
     gaussian,
+    is_tracked,
     like,
     namespace,
     norm,
@@ -20,8 +22,8 @@ from tensorcalculus.networks.arrays import (
     svd,
     triangular_factor,
 )
+from tensorcalculus.networks.formats.adjoints import rounded
 from tensorcalculus.networks.formats.chains import Chain, Train, formed
-from tensorcalculus.networks.formats.tt_svd import checked_tolerance
 
 _LEAST_RANK_TO_SKETCH = 32
 _PROBES = 8
@@ -90,10 +92,13 @@ def round_train(
 
     Oseledets (2011), algorithm 2.  Where ranks are large, the train is first replaced by
     the one of a sketch of about half the ranks (:func:`sketched`), whose orthonormal cores are what
-    a QR sweep would give; where the sketch does not do, the QR sweep is made.
+    a QR sweep would give; where the sketch does not do, the QR sweep is made.  What PyTorch or JAX
+    differentiates or traces goes by the QR sweep.
     """
     train = Train(cores)
     tol = checked_tolerance(tol, max_rank, train.like)
+    if is_tracked(cores):
+        return rounded(cores, tol, max_rank)
     largest = max(train.ranks)
     made = None
     if largest >= _LEAST_RANK_TO_SKETCH and tol >= 16 * epsilon(train.like):
@@ -109,6 +114,8 @@ def round_chain(
 ) -> list[Array]:
     """The same for a product of trains, whose cores are formed only where no sketch does."""
     tol = checked_tolerance(tol, max_rank, chain.like)
+    if is_tracked(chain.operands):
+        return rounded(formed(chain), tol, max_rank)
     made = None
     if tol >= 16 * epsilon(chain.like) and max(chain.ranks) > start:
         made = sketched(chain, tol, start, 0.75, seed)

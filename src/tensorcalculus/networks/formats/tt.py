@@ -37,8 +37,8 @@ class TT(Modes):
 
     Cores have shapes ``[r_{k-1}, n_k, r_k]`` with ``r_0 = r_d = 1``; they are arrays of NumPy,
     PyTorch or JAX, and results are of the same library.  Objects do not change.  Tolerances are
-    relative, in the Frobenius norm.  In JAX a train is a pytree; what chooses ranks by numbers
-    (``round``, ``from_dense``) cannot stand inside ``jax.jit``.
+    relative, in the Frobenius norm.  In JAX a train is a pytree; inside ``jax.jit``, ``round`` and
+    ``from_dense`` take their ranks from `max_rank`.  PyTorch and JAX differentiate through both.
 
     Oseledets, Tensor-train decomposition, SIAM J. Sci. Comput. 33 (2011) 2295.
 
@@ -352,10 +352,20 @@ class TT(Modes):
         `max_rank` may cut below what `tol` asks for.  Oseledets (2011), algorithm 2; large ranks
         are sketched first (Al Daas et al. 2023), and the sketch is checked.
 
+        PyTorch and JAX differentiate it (once, in reverse), at the ranks found, also where singular
+        values are equal or 0; for NumPy there is :func:`tensorcalculus.networks.round_vjp`.  Inside
+        ``jax.jit`` ranks are `max_rank`, and what `tol` cuts off is 0.
+
         Raises
         ------
         InputError
             A tolerance or a rank that means nothing; entries that are not finite.
+
+        Warns
+        -----
+        GaugeWarning
+            When a derivative is asked for that does not exist: a singular value that is kept equals
+            one that is cut off, or the function depends on more than the tensor.
         """
         return self._like(round_train(self.cores, tol, max_rank))
 

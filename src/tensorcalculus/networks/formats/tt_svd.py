@@ -10,8 +10,9 @@ from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import (
     Array,
     H,
-    epsilon,
+    checked_tolerance,
     gaussian,
+    is_tracked,
     like,
     namespace,
     norm,
@@ -21,6 +22,7 @@ from tensorcalculus.networks.arrays import (
     svd,
     triangular_factor,
 )
+from tensorcalculus.networks.formats.adjoints import decomposed
 
 _WIDEST_FIRST_UNFOLDING = 512
 _LEAST_COLUMNS_TO_SKETCH = 48
@@ -28,21 +30,6 @@ _PROBES = 10
 _SAFETY = 30.0
 """A sketch is trusted where this many times its estimated residual is below the threshold: 3 for
 the luck of the probes, 10 so that the residual adds 1/200 of the threshold to the error."""
-
-
-def checked_tolerance(tol: float, max_rank: int | None, x: Array) -> float:
-    """The tolerance, at least a few roundings of the type: below that, only noise would be kept.
-
-    Raises
-    ------
-    InputError
-        Unless ``0 <= tol`` is finite and `max_rank` is a positive integer or None.
-    """
-    if not (isinstance(tol, int | float | np.number) and math.isfinite(tol) and tol >= 0):
-        raise InputError(f"tol: a number that is not negative is expected, not {tol!r}")
-    if max_rank is not None and (isinstance(max_rank, bool) or int(max_rank) < 1):
-        raise InputError(f"max_rank: a positive integer or None is expected, not {max_rank!r}")
-    return max(float(tol), 4 * epsilon(x))
 
 
 def decompose(a: Array, tol: float, max_rank: int | None) -> list[Array]:
@@ -63,6 +50,8 @@ def decompose(a: Array, tol: float, max_rank: int | None) -> list[Array]:
         raise ShapeError(
             f"from_dense: at least one axis and no axis of length 0 expected, not {shape}"
         )
+    if is_tracked([a]):
+        return decomposed(a, tol, max_rank)
     size = norm(a)
     if not math.isfinite(size):
         raise InputError("from_dense: the array must be finite; it holds NaN or inf")

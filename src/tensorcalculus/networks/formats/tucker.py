@@ -8,8 +8,12 @@ from typing import Any
 
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import (
+    NOT_DENSE,
     Array,
     H,
+    check_memory,
+    checked_tolerance,
+    is_tracked,
     namespace,
     norm,
     qr,
@@ -19,6 +23,7 @@ from tensorcalculus.networks.arrays import (
     triangular_factor,
 )
 from tensorcalculus.networks.formats import indexing
+from tensorcalculus.networks.formats.adjoints import tucker_of_dense
 from tensorcalculus.networks.formats.linear import (
     Linear,
     block_diagonal,
@@ -26,7 +31,6 @@ from tensorcalculus.networks.formats.linear import (
     mode_product,
     unfolded,
 )
-from tensorcalculus.networks.formats.tt_svd import checked_tolerance
 
 
 class Tucker(Linear):
@@ -89,6 +93,9 @@ class Tucker(Linear):
             and rank-(R1, …, RN) approximation, 2000).
         sweeps
             Limit on sweeps of HOOI.
+
+        PyTorch and JAX differentiate ``"st-hosvd"`` at the ranks found, right where singular values
+        are equal or 0; under ``jax.jit`` the ranks are `ranks`.
         """
         a = dense_input(a)
         tol = checked_tolerance(tol, None, a)
@@ -97,6 +104,13 @@ class Tucker(Linear):
         d = a.ndim
         if ranks is not None and (len(ranks) != d or min(ranks) < 1):
             raise InputError(f"ranks: {d} positive integers are expected, not {tuple(ranks)}")
+        if is_tracked([a]):
+            if method != "st-hosvd":
+                raise InputError(
+                    f"method: {method!r} has no derivative here, and cannot be traced by JAX;"
+                    " 'st-hosvd' has"
+                )
+            return cls._made(tucker_of_dense(a, tol, ranks))
         delta = tol * norm(a) / math.sqrt(d)
         core, factors = a, []
         for k in range(d):
@@ -130,6 +144,7 @@ class Tucker(Linear):
 
     def to_dense(self) -> Array:
         """The array of all entries."""
+        check_memory(math.prod(self.shape), self.cores[0], "to_dense: the array", NOT_DENSE)
         made = self.core
         for k, u in enumerate(self.factors):
             made = mode_product(made, u, k)
