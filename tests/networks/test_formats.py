@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import tensorcalculus.networks as tn
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import namespace
-from tensorcalculus.networks.formats.htucker import children, tree
+from tensorcalculus.networks.formats import trees
 
 
 def normal(rng, shape, kind):
@@ -54,17 +54,16 @@ def ring(shape, rank, kind, seed, library):
 def htucker(shape, rank, kind, seed, library):
     rng = np.random.default_rng(seed)
     d = len(shape)
-    nodes = tree(d)
+    nodes = trees.nodes(trees.balanced(d))
     cores, operands = [], []
     for number, node in enumerate(nodes):
         top = rank if number else 1
-        if node[1] - node[0] == 1:
-            core = normal(rng, (shape[node[0]], top), kind)
-            operands += [core, [node[0], 20 + number]]
+        if node.children is None:
+            core = normal(rng, (shape[node.modes[0]], top), kind)
+            operands += [core, [node.modes[0], 20 + number]]
         else:
             core = normal(rng, (rank, rank, top), kind)
-            inner = [20 + nodes.index(child) for child in children(node)]
-            operands += [core, [*inner, 20 + number]]
+            operands += [core, [*(20 + child for child in node.children), 20 + number]]
         cores.append(core)
     full = np.einsum(*operands, [*range(d), 20], optimize=True)[..., 0]
     return tn.HTucker([given_to(library, core) for core in cores]), full

@@ -92,6 +92,12 @@ def _device(x: Array) -> Any:
     return device(x) if is_torch_array(x) else None
 
 
+def zeros(shape: Sequence[int], x: Array) -> Array:
+    """Zeros of the library, type and device of `x`."""
+    place = {"device": x.device} if hasattr(x, "detach") else {}
+    return namespace(x).zeros(tuple(shape), dtype=x.dtype, **place)
+
+
 def numpy_of(x: Array) -> np.ndarray:
     """The numbers of an array, in NumPy."""
     if isinstance(x, np.ndarray):

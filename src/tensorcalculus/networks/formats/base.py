@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from tensorcalculus.networks.arrays import Array, namespace
+from tensorcalculus.networks.arrays import Array, is_complex, namespace
+from tensorcalculus.networks.formats import storage
 
 _CLASSES: list[type[Format]] = []
 _REGISTERED: set[type[Format]] = set()
@@ -57,6 +59,15 @@ class Format:
         """An object of cores that are known to fit, or of what JAX puts in their place."""
         return object.__new__(cls)._set(cores, *fields)
 
+    def _like(self, cores: Sequence[Array]) -> Self:
+        """The same kind of object, with the same fields, of other cores."""
+        return self._made(cores, *self._fields())
+
+    @classmethod
+    def _from_parts(cls, cores: Sequence[Array], fields: Sequence[Any]) -> Self:
+        """An object of what a file holds, checked as by the constructor."""
+        return cls(cores, *fields)  # type: ignore[call-arg]
+
     def _flatten(self) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         return self.cores, self._fields()
 
@@ -77,7 +88,44 @@ class Format:
     def astype(self, dtype: Any) -> Self:
         """The same with numbers of another type of its library, such as ``torch.float32``."""
         xp = namespace(self.cores[0])
-        return self._made([xp.astype(core, dtype) for core in self.cores], *self._fields())
+        return self._like([xp.astype(core, dtype) for core in self.cores])
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the numbers are of a complex type."""
+        return is_complex(self.cores[0])
+
+    def conj(self) -> Self:
+        """The complex conjugate."""
+        return self._like([core.conj() for core in self.cores])
+
+    def save(self, path: str | Path) -> Path:
+        """Write cores and all else that the format holds to a file; the path that was written.
+
+        Files end in ``.npz`` (also where nothing is said) or ``.safetensors``, which needs the
+        package of that name.  Neither can hold code.
+
+        Raises
+        ------
+        InputError
+            Another ending.
+        ImportError
+            ``safetensors`` is not installed.
+        """
+        return storage.write(path, type(self).__name__, self.cores, self._fields())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The object of a file that :meth:`save` wrote, in NumPy.
+
+        Raises
+        ------
+        InputError
+            The file is damaged, or holds another format; both are named.
+        ShapeError
+            Its cores do not fit.
+        """
+        return cls._from_parts(*storage.read(path, cls.__name__))
 
 
 def _count(shape: Sequence[int]) -> int:

@@ -52,13 +52,9 @@ class QTT(TT):
     def _fields(self) -> tuple[Any, ...]:
         return (self.interval,)
 
-    def _like(self, cores: Sequence[Array]) -> QTT:
-        return QTT._made(cores, self.interval)
-
-    def _with(self, other: TT, name: str) -> tuple[Sequence[Array], Sequence[Array]]:
+    def _agree(self, other: TT, name: str) -> None:
         if isinstance(other, QTT) and other.interval != self.interval:
             raise InputError(f"{name}: intervals {self.interval} and {other.interval} differ")
-        return super()._with(other, name)
 
     @property
     def bits(self) -> int:
