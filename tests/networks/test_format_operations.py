@@ -55,9 +55,11 @@ def test_operation_of_fixed_shape(name, row, kind):
             compare(name, row, "random", shape, rank, kind, 1, library)
 
 
-# JAX compiles each operation for each shape and type, so one of them stands for all.
-@pytest.mark.parametrize(("name", "row"), ROWS)
-def test_operation_in_jax(name, row):
+# JAX compiles each operation for each shape and type, so a format taken in turn stands for all.
+@pytest.mark.parametrize("row", OPERATIONS)
+def test_operation_in_jax(row):
+    names = [name for name in FORMATS if (name, row) in ROWS]
+    name = names[[*OPERATIONS].index(row) % len(names)]
     compare(name, row, "random", (2, 1, 3), 2, "float32", 1, "jax")
 
 

@@ -192,6 +192,11 @@ def triangular_factor(x: Array) -> Array:
             x = xp.concat([x, rest])
 
 
+def flattened(x: Array) -> Array:
+    """A matrix with at most as many rows as columns, and the same ``x^H x``."""
+    return triangular_factor(x) if x.shape[0] > x.shape[1] else x
+
+
 def _r(x: Array) -> Array:
     if hasattr(x, "detach"):
         import torch

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from tensorcalculus.networks.arrays import Array, is_jax, namespace, triangular_factor, zeros
+from tensorcalculus.networks.arrays import Array, flattened, is_jax, namespace, zeros
 
 Cores = Sequence[Array]
 
@@ -63,8 +63,7 @@ def norm(a: Cores) -> Array:
     for core in a:
         r, n, s = core.shape
         m = core if w is None else w @ core.reshape(r, n * s)
-        m = m.reshape(-1, s)
-        w = triangular_factor(m) if m.shape[0] > m.shape[1] else m
+        w = flattened(m.reshape(-1, s))
     assert w is not None
     return xp.linalg.vector_norm(w.reshape(-1))
 

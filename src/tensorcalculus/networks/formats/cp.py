@@ -14,6 +14,7 @@ from tensorcalculus.errors import ShapeError
 from tensorcalculus.networks.arrays import (
     Array,
     H,
+    flattened,
     gaussian,
     is_array,
     is_jax,
@@ -22,7 +23,6 @@ from tensorcalculus.networks.arrays import (
     norm,
     numpy_of,
     same_type,
-    triangular_factor,
 )
 from tensorcalculus.networks.formats import indexing, picture
 from tensorcalculus.networks.formats.elementary import bonds
@@ -206,9 +206,9 @@ class CP(Modes):
                 return xp.sqrt(square)
         w = None
         for u in self.cores:
-            u = triangular_factor(u) if u.shape[0] > u.shape[1] else u
+            u = flattened(u)
             w = u if w is None else (w[:, None, :] * u[None, :, :]).reshape(-1, self.rank)
-            w = triangular_factor(w) if w.shape[0] > w.shape[1] else w
+            w = flattened(w)
         return xp.linalg.vector_norm(xp.sum(w, axis=1))
 
     def round(self, tol: float = 1e-8) -> CP:

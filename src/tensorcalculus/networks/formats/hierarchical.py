@@ -15,16 +15,17 @@ import numpy as np
 from tensorcalculus.networks.arrays import (
     Array,
     H,
+    flattened,
     like,
     namespace,
     norm,
     qr,
     rank_within,
     svd,
-    triangular_factor,
     zeros,
 )
 from tensorcalculus.networks.formats.linear import mode_product
+from tensorcalculus.networks.formats.rounding import round_train
 from tensorcalculus.networks.formats.trees import Tree, nodes
 
 Cores = Sequence[Array]
@@ -49,6 +50,17 @@ def orthonormal(cores: Cores, tree: Tree) -> list[Array]:
     return made
 
 
+def size(cores: Cores, tree: Tree) -> Array:
+    """The Frobenius norm, by triangular factors from the leaves to the root."""
+    listed, rests = nodes(tree), {}
+    for k in reversed(range(len(cores))):
+        core = cores[k]
+        for axis, child in enumerate(listed[k].children or ()):
+            core = mode_product(core, rests.pop(child), axis)
+        rests[k] = flattened(core.reshape(-1, core.shape[-1]))
+    return namespace(cores[0]).linalg.vector_norm(rests[0].reshape(-1))
+
+
 def weights(cores: Cores, tree: Tree) -> list[Array]:
     """For each node a square matrix whose singular values are those of the node's unfolding.
 
@@ -64,7 +76,7 @@ def weights(cores: Cores, tree: Tree) -> list[Array]:
         weighted = mode_product(cores[k], made[k].mT, 2)
         for axis, child in enumerate(node.children):
             m = namespace(weighted).moveaxis(weighted, axis, 0).reshape(weighted.shape[axis], -1)
-            made[child] = H(triangular_factor(H(m))) if m.shape[1] > m.shape[0] else m
+            made[child] = H(flattened(H(m)))
     return made
 
 
@@ -165,10 +177,12 @@ def to_train(cores: Cores, tree: Tree) -> list[Array]:
     """Cores of a train whose modes are in the order in which the tree is read.
 
     A node is a train with a matrix behind it, ``[last bond, r]``.  Its left half comes first, and
-    its bond goes through all cores of the right half: ranks are products of those that a cut of
-    the train crosses.
+    its bond goes through all cores of the right half, whose ranks are multiplied by it; what is
+    not needed is cut at once.  Bases are orthonormal meanwhile, so that a cut within rounding is
+    within rounding of the whole.
     """
     listed = nodes(tree)
+    cores = orthonormal(cores, tree)
     parts: dict[int, tuple[list[Array], Array]] = {}
     for k in reversed(range(len(cores))):
         core, pair = cores[k], listed[k].children
@@ -184,7 +198,10 @@ def to_train(cores: Cores, tree: Tree) -> list[Array]:
             carried.append((unit * other[None, :, :, None, :]).reshape(r * s, n, r * t))
         # What stands behind is [(bond of the left half, last bond of the right half), r].
         behind = (rest @ core).reshape(-1, core.shape[2])
-        parts[k] = [*left[:-1], left[-1] @ end, *carried], behind
+        *chain, last = round_train(
+            [*left[:-1], left[-1] @ end, *carried, behind[:, :, None]], 0.0, None
+        )
+        parts[k] = chain, last[:, :, 0]
     made, end = parts[0]
     return [*made[:-1], made[-1] @ end]
 

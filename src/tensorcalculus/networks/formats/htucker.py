@@ -12,6 +12,8 @@ from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import (
     Array,
     H,
+    epsilon,
+    flattened,
     gaussian,
     is_array,
     namespace,
@@ -19,7 +21,6 @@ from tensorcalculus.networks.arrays import (
     rank_within,
     same_type,
     svd,
-    triangular_factor,
 )
 from tensorcalculus.networks.formats import hierarchical, indexing, picture, trees
 from tensorcalculus.networks.formats.elementary import bonds
@@ -29,6 +30,9 @@ from tensorcalculus.networks.formats.spectra import Spectra
 from tensorcalculus.networks.formats.trees import Tree
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_svd import checked_tolerance
+
+_ROUNDINGS = 64
+"""What a few sweeps leave, in roundings of the type; ranks below that are noise."""
 
 
 class HTucker(Modes, Spectra):
@@ -122,10 +126,7 @@ class HTucker(Modes, Spectra):
         root, *others = trees.nodes(tree)
         bases = [unfolded(a, root.modes).reshape(-1, 1)]
         for node in others:
-            m = unfolded(a, node.modes)
-            if m.shape[1] > m.shape[0]:
-                m = H(triangular_factor(H(m)))
-            u, s, _ = svd(m)
+            u, s, _ = svd(H(flattened(H(unfolded(a, node.modes)))))
             bases.append(u[:, : rank_within(s, delta, max_rank)])
         cores = []
         for node, basis in zip((root, *others), bases, strict=True):
@@ -234,7 +235,8 @@ class HTucker(Modes, Spectra):
 
     def to_tt(self) -> TT:
         """The same tensor as a train, to rounding; modes are sorted by SVDs if need be."""
-        made = TT._made(hierarchical.to_train(self.cores, self.tree)).round(0)
+        made = TT._made(hierarchical.to_train(self.cores, self.tree))
+        made = made.round(_ROUNDINGS * epsilon(self.cores[0]))
         read = self._nodes()[0].modes
         return made.permute([read.index(k) for k in range(self.ndim)], 0)
 
@@ -328,8 +330,7 @@ class HTucker(Modes, Spectra):
 
     def norm(self) -> Array:
         """The Frobenius norm, exact to rounding also for small differences; ``O(d r^4)``."""
-        root = hierarchical.orthonormal(self.cores, self.tree)[0]
-        return namespace(root).linalg.vector_norm(root.reshape(-1))
+        return hierarchical.size(self.cores, self.tree)
 
     def round(self, tol: float = 1e-8, max_rank: int | None = None) -> HTucker:
         """Smaller ranks, ``norm(self - rounded) <= tol*norm(self)``; ``O(d n r^2 + d r^4)``.

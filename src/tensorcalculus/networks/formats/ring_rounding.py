@@ -10,11 +10,11 @@ import numpy as np
 from tensorcalculus.errors import InputError
 from tensorcalculus.networks.arrays import (
     Array,
+    flattened,
     like,
     namespace,
     norm,
     numpy_of,
-    triangular_factor,
     zeros,
 )
 from tensorcalculus.networks.formats.rounding import push_right, truncate_left
@@ -56,10 +56,7 @@ def opened(cores: Sequence[Array]) -> Array:
         else:
             m = (w.reshape(-1, s) @ core.reshape(s, n * t)).reshape(-1, r, n, t)
             m = xp.permute_dims(m, (0, 2, 1, 3))
-        m = m.reshape(-1, r * t)
-        if m.shape[0] > m.shape[1]:
-            m = triangular_factor(m)
-        w = m.reshape(-1, r, t)
+        w = flattened(m.reshape(-1, r * t)).reshape(-1, r, t)
     return xp.permute_dims(w, (1, 0, 2))
 
 

@@ -30,7 +30,7 @@ from tensorcalculus.networks.formats.rounding import (
     round_train,
 )
 from tensorcalculus.networks.formats.spectra import Spectra
-from tensorcalculus.networks.formats.tt_svd import decompose
+from tensorcalculus.networks.formats.tt_svd import checked_tolerance, decompose
 
 
 class TT(Modes, Spectra):
@@ -229,6 +229,7 @@ class TT(Modes, Spectra):
 
     def permute(self, order: Sequence[int], tol: float = 1e-12) -> TT:
         """Mode k of the result is mode ``order[k]``; neighbours are swapped by SVDs, to `tol`."""
+        tol = checked_tolerance(tol, None, self.cores[0])
         return TT._made(permuted(self.cores, indexing.permutation(order, self.ndim), tol))
 
     def reshape(self, shape: Sequence[int], tol: float = 1e-12) -> TT:
@@ -241,6 +242,7 @@ class TT(Modes, Spectra):
         ShapeError
             Another number of entries.
         """
+        tol = checked_tolerance(tol, None, self.cores[0])
         return TT._made(reshaped(self.cores, indexing.checked_shape(shape), tol))
 
     # Algebra

@@ -12,6 +12,7 @@ from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import (
     Array,
     H,
+    flattened,
     gaussian,
     namespace,
     norm,
@@ -19,7 +20,6 @@ from tensorcalculus.networks.arrays import (
     rank_within,
     same_type,
     svd,
-    triangular_factor,
 )
 from tensorcalculus.networks.formats import indexing, picture
 from tensorcalculus.networks.formats.algebra import dense
@@ -108,7 +108,7 @@ class Tucker(Modes, Spectra):
             (Che, Wei, Randomized algorithms for the approximations of Tucker and the tensor train
             decompositions, Adv. Comput. Math. 45 (2019)).  Without `ranks` a sketch is checked
             against `tol` and given up where it does not do; with them it has 10 columns more than
-            the rank, and two power iterations.
+            the rank, and one step of a block Krylov method.
         sweeps
             Limit on sweeps of HOOI.
         seed
@@ -277,8 +277,10 @@ class Tucker(Modes, Spectra):
         return namespace(made).sum(self.core.conj() * made)
 
     def norm(self) -> Array:
-        """The Frobenius norm, from orthonormal factors: also of small differences to rounding."""
-        core = self._orthonormal().core
+        """The Frobenius norm, exact to rounding also for small differences."""
+        core = self.core
+        for k, u in enumerate(self.factors):
+            core = mode_product(core, flattened(u), k)
         return namespace(core).linalg.vector_norm(core.reshape(-1))
 
     def _orthonormal(self) -> Tucker:
@@ -304,8 +306,7 @@ class Tucker(Modes, Spectra):
 
 def _reduced(a: Array, k: int) -> Array:
     """A matrix with the left singular vectors and singular values of the unfolding of mode k."""
-    m = unfolded(a, [k])
-    return H(triangular_factor(H(m))) if m.shape[1] > m.shape[0] else m
+    return H(flattened(H(unfolded(a, [k]))))
 
 
 def _basis(a: Array, k: int, delta: float, most: int | None) -> Array:
@@ -319,17 +320,18 @@ def _sketched_basis(
 ) -> Array:
     """The same from random combinations of the columns of the unfolding.
 
-    For a tolerance by a sketch that is checked (:func:`compress`); for a rank by Halko, Martinsson,
-    Tropp, Finding structure with randomness, SIAM Review 53 (2011), algorithm 4.4.
+    For a tolerance by a sketch that is checked (:func:`compress`); for a rank by two blocks of a
+    Krylov space (Musco, Musco, Randomized block Krylov methods for stronger and faster approximate
+    singular value decomposition, NIPS 2015).
     """
     m = unfolded(a, [k])
     rows, columns = m.shape
-    if most is None or most + _OVERSAMPLED >= min(rows, columns):
+    if most is None or 2 * (most + _OVERSAMPLED) >= min(rows, columns):
         return H(compress(H(m), delta, most, rng)[1])
-    q, _ = qr(m @ gaussian((columns, most + _OVERSAMPLED), a, rng))
-    for _ in range(2):
-        q, _ = qr(m @ qr(H(m) @ q)[0])
-    u, s, _ = svd(H(triangular_factor(H(m) @ q)))
+    first, _ = qr(m @ gaussian((columns, most + _OVERSAMPLED), a, rng))
+    # With the first block kept beside the iterated one, small singular values are not squared away.
+    q, _ = qr(namespace(a).concat([first, m @ (H(m) @ first)], axis=1))
+    u, s, _ = svd(H(flattened(H(m) @ q)))
     return q @ u[:, : rank_within(s, delta, most)]
 
 
