@@ -61,7 +61,7 @@ def ring(shape, rank, kind, seed, library):
     return sampled(tn.Ring, arrays, legs, list(range(d)), library)
 
 
-def train(shape, rank, kind, seed, library, make=tn.TT):
+def train(shape, rank, kind, seed, library, make: Callable = tn.TT):
     rng, d = np.random.default_rng(seed), len(shape)
     bonds = [1, *[rank] * (d - 1), 1]
     arrays = [normal(rng, (bonds[k], n, bonds[k + 1]), kind) for k, n in enumerate(shape)]

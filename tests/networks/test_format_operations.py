@@ -65,10 +65,9 @@ def test_operation_in_jax(row):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "row"), ROWS)
-def test_operation_in_jax_of_all_types(name, row):
-    for kind in TYPES:
-        for case in CASES:
-            compare(name, row, case, (3, 2, 2, 1), 3, kind, 1, "jax")
+def test_operation_in_jax_of_all_formats(name, row):
+    compare(name, row, "deficient", (3, 2, 1), 2, "complex128", 1, "jax")
+    compare(name, row, "zero", (3, 2, 1), 2, "complex128", 1, "jax")
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import Array, floating, is_array, like, namespace, same_type
 from tensorcalculus.networks.formats import algebra, chains, indexing, picture
 from tensorcalculus.networks.formats.base import Format
+from tensorcalculus.networks.formats.linear import is_number
 from tensorcalculus.networks.formats.rounding import round_chain, round_train
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_svd import decompose
@@ -215,11 +215,14 @@ class TTMatrix(Format):
 
     def __mul__(self, other: Any) -> TTMatrix:
         """By a number."""
-        if not isinstance(other, numbers.Number):
+        if not is_number(other):
             return NotImplemented
         return self._again((self.train() * other).cores)
 
     __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> TTMatrix:
+        return self._again((self.train() / other).cores) if is_number(other) else NotImplemented
 
     def _told(self) -> str:
         return f"rows {self.row_shape} and columns {self.column_shape}"
