@@ -218,7 +218,7 @@ def gauss_newton(
 
 def evaluate(net: Network, values: Mapping[str, Any]) -> Any:
     """The value of a network; ``net(A=..., ...)``."""
-    bound, arrays, target = _bound(net, values)
+    bound, arrays, target = bind(net, values)
     structure = bound.structure
     if not structure.legs:
         one = target.together({"": 1.0}, [target.array("", 1.0)])[0]
@@ -324,7 +324,7 @@ def _backend(values: Mapping[str, Any]) -> str:
     return "numpy"
 
 
-def _bound(net: Network, values: Mapping[str, Any]) -> tuple[Bound, list[Any], Target]:
+def bind(net: Network, values: Mapping[str, Any]) -> tuple[Bound, list[Any], Target]:
     """The network with sizes, and its arrays checked; what was checked once is looked up."""
     target = target_named(_backend(values))
     names = net.names
@@ -390,7 +390,7 @@ def _prepared(
 ) -> tuple[Environments, list[Any], list[str]]:
     if not isinstance(net, Network):
         raise TypeError(f"a network is expected, not {net!r}; see tensorcalculus.network")
-    bound, arrays, target = _bound(net, cores)
+    bound, arrays, target = bind(net, cores)
     names = list(bound.names if wrt is None else [wrt] if isinstance(wrt, str) else wrt)
     known = set(bound.names)
     for name in names:

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 
 from tensorcalculus.errors import ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import Array, is_array, like, namespace, numpy_of, same_type
+from tensorcalculus.networks.formats import conversion
 from tensorcalculus.networks.formats.linear import Linear
 from tensorcalculus.networks.formats.tt import TT
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,13 @@ class CP(Linear):
     def rank(self) -> int:
         """The number of components."""
         return int(self.cores[0].shape[1])
+
+    def _network(self) -> Network:
+        return builders.cp(self.ndim, n=self.shape, rank=self.rank)
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.hyperedge(structure)
 
     def to_dense(self) -> Array:
         """The array of all entries."""

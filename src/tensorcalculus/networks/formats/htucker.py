@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tensorcalculus.errors import ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     Array,
     H,
@@ -18,8 +19,11 @@ from tensorcalculus.networks.arrays import (
     svd,
     triangular_factor,
 )
+from tensorcalculus.networks.formats import conversion
 from tensorcalculus.networks.formats.linear import Linear, block_diagonal, dense_input, unfolded
 from tensorcalculus.networks.formats.tt_svd import checked_tolerance
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 Node = tuple[int, int]
 """The modes ``first … last-1`` that a node of the tree stands for."""
@@ -133,6 +137,13 @@ class HTucker(Linear):
     def ranks(self) -> dict[Node, int]:
         """The rank of each node, by the modes that it stands for."""
         return {node: int(core.shape[-1]) for node, core in self._held().items()}
+
+    def _network(self) -> Network:
+        return builders.htucker(self.ndim, n=self.shape, rank=[*self.ranks.values()][1:], ends=True)
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.tree(structure, tree(len(structure.out)))
 
     def to_dense(self) -> Array:
         """The array of all entries."""

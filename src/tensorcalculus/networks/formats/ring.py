@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tensorcalculus.errors import ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     Array,
     is_array,
@@ -17,10 +18,12 @@ from tensorcalculus.networks.arrays import (
     same_type,
     svd,
 )
-from tensorcalculus.networks.formats import picture
+from tensorcalculus.networks.formats import conversion, picture
 from tensorcalculus.networks.formats.linear import Linear, block_diagonal, dense_input
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_svd import checked_tolerance
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 
 class Ring(Linear):
@@ -92,6 +95,13 @@ class Ring(Linear):
     def ranks(self) -> tuple[int, ...]:
         """The bonds in front of each core, and the first one again."""
         return (*(core.shape[0] for core in self.cores), self.cores[0].shape[0])
+
+    def _network(self) -> Network:
+        return builders.ring(self.ndim, n=self.shape, ranks=self.ranks[1:])
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.train(structure, closed=True)
 
     def to_dense(self) -> Array:
         """The array of all entries."""

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     Array,
     floating,
@@ -21,7 +22,7 @@ from tensorcalculus.networks.arrays import (
     numpy_of,
     same_type,
 )
-from tensorcalculus.networks.formats import algebra, chains, indexing, picture, storage
+from tensorcalculus.networks.formats import algebra, chains, conversion, indexing, picture, storage
 from tensorcalculus.networks.formats.modes import Modes, checked_shape, ones
 from tensorcalculus.networks.formats.rounding import (
     push_left,
@@ -30,6 +31,8 @@ from tensorcalculus.networks.formats.rounding import (
     round_train,
 )
 from tensorcalculus.networks.formats.tt_svd import decompose
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 
 class TT(Modes):
@@ -211,6 +214,13 @@ class TT(Modes):
     def ranks(self) -> tuple[int, ...]:
         """All bonds, with the 1 at both ends."""
         return (1, *(core.shape[2] for core in self.cores))
+
+    def _network(self) -> Network:
+        return builders.tt(self.ndim, n=self.shape, ranks=self.ranks, ends=True)
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.train(structure)
 
     def to_dense(self) -> Array:
         """The array of all entries."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     Array,
     H,
@@ -18,7 +19,7 @@ from tensorcalculus.networks.arrays import (
     svd,
     triangular_factor,
 )
-from tensorcalculus.networks.formats import indexing
+from tensorcalculus.networks.formats import conversion, indexing
 from tensorcalculus.networks.formats.linear import (
     Linear,
     block_diagonal,
@@ -27,6 +28,8 @@ from tensorcalculus.networks.formats.linear import (
     unfolded,
 )
 from tensorcalculus.networks.formats.tt_svd import checked_tolerance
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 
 class Tucker(Linear):
@@ -127,6 +130,13 @@ class Tucker(Linear):
     def ranks(self) -> tuple[int, ...]:
         """The sides of the core."""
         return tuple(self.core.shape)
+
+    def _network(self) -> Network:
+        return builders.tucker(self.ndim, n=self.shape, ranks=self.ranks)
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.star(structure)
 
     def to_dense(self) -> Array:
         """The array of all entries."""
