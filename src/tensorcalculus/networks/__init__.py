@@ -27,7 +27,8 @@ from tensorcalculus.networks.environments import (
     prepare,
     value_and_gradients,
 )
-from tensorcalculus.networks.network import Network, NetworkSum, inner
+from tensorcalculus.networks.joining import inner
+from tensorcalculus.networks.network import Network, NetworkSum
 
 if TYPE_CHECKING:
     from tensorcalculus.networks.cross.maxvol import maxvol as maxvol
