@@ -104,12 +104,12 @@ class Network(_Printed):
     groups: tuple[int, ...] = ()
     """How many open legs, at the end of the output, each derivative has added."""
 
-    @property
+    @cached_property
     def present(self) -> tuple[Core, ...]:
         """The cores that are there, without those that derivatives took out."""
         return tuple(c for c in self.cores if not c.deleted)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the arrays, in order of first appearance."""
         return tuple(dict.fromkeys(c.name for c in self.present))
