@@ -292,6 +292,7 @@ TESTED_ELSEWHERE = {
     *("is_complex", "info", "interval", "bits", "step"),
     # Tests of their own, as they are random, read files, draw, or give no tensor.
     *("random", "save", "load", "singular_values", "plot_singular_values", "diagnose", "sample"),
+    *("network", "from_network"),  # test_conversion.py
     *("cross", "map", "from_function", "exp", "sin", "polynomial"),
 }
 

@@ -114,7 +114,8 @@ WITH_TRAINS = {
 
 HELD = {
     *("cores", "dtype", "size", "shape", "ranks", "row_shape", "column_shape", "is_complex"),
-    *("save", "load", "diag"),  # test_format_files.py; below
+    *("save", "load", "diag"),  # test_format_files.py; above
+    *("network", "from_network"),  # test_conversion.py
 }
 
 pairs = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=3)

@@ -27,12 +27,14 @@ from tensorcalculus.networks.environments import (
     prepare,
     value_and_gradients,
 )
-from tensorcalculus.networks.network import Network, NetworkSum, inner
+from tensorcalculus.networks.joining import inner
+from tensorcalculus.networks.network import Network, NetworkSum
 
 if TYPE_CHECKING:
     from tensorcalculus.networks.cross.maxvol import maxvol as maxvol
     from tensorcalculus.networks.cross.maxvol import rect_maxvol as rect_maxvol
     from tensorcalculus.networks.cross.skeleton import skeleton as skeleton
+    from tensorcalculus.networks.formats.conversion import from_network as from_network
     from tensorcalculus.networks.formats.cp import CP as CP
     from tensorcalculus.networks.formats.htucker import HTucker as HTucker
     from tensorcalculus.networks.formats.operators import laplacian as laplacian
@@ -53,6 +55,7 @@ _HOMES = {
     "QTT": "formats.qtt",
     "TT": "formats.tt",
     "TTMatrix": "formats.tt_matrix",
+    "from_network": "formats.conversion",
     "laplacian": "formats.operators",
     "maxvol": "cross.maxvol",
     "qtt_laplacian": "formats.operators",
@@ -74,6 +77,7 @@ __all__ = [
     "TTMatrix",
     "Tucker",
     "cp",
+    "from_network",
     "from_networkx",
     "gauss_newton",
     "htucker",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from tensorcalculus.networks.arrays import Array, is_complex, namespace
-from tensorcalculus.networks.formats import storage
+from tensorcalculus.expr.node import Expr
+from tensorcalculus.networks.arrays import Array, is_complex, namespace, same_type
+from tensorcalculus.networks.formats import conversion, storage
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 _CLASSES: list[type[Format]] = []
 _REGISTERED: set[type[Format]] = set()
@@ -74,6 +77,51 @@ class Format:
     @classmethod
     def _unflatten(cls, fields: tuple[Any, ...], cores: Sequence[Array]) -> Self:
         return cls._made(cores, *fields)
+
+    def network(self, suffix: str = "") -> tuple[Network, dict[str, Array]]:
+        """The format as an expression: its network, of numbers as sizes, and its cores by name.
+
+        ``net(**cores)`` has the entries of ``to_dense()``, and derivatives by cores have the shapes
+        of the cores.  The network of a matrix has an axis for each mode, rows first.
+
+        Parameters
+        ----------
+        suffix
+            What stands behind each name, so that cores of two formats differ: ``"_"``, ``"2"``.
+
+        Examples
+        --------
+        >>> import tensorcalculus.networks as tn
+        >>> t = tn.TT.random((2, 3, 4), 2)
+        >>> (net, cores), (other, given) = t.network(), t.network("_")
+        >>> net
+        G1(r0 i1 r1) G2(r1 i2 r2) G3(r2 i3 r3) -> i1 i2 i3
+        >>> value, slopes = tn.value_and_gradients(tn.inner(net, other), {**cores, **given})
+        >>> slopes["G2"].shape, bool(abs(value - t.norm() ** 2) < 1e-12)
+        ((2, 3, 2), True)
+        """
+        net = self._network()
+        if suffix:
+            net = net.renamed(lambda name: name + suffix)
+        return net, dict(zip(net.names, self.cores, strict=True))
+
+    def _network(self) -> Network:
+        """The network of which ``cores`` are the arrays in order."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_network(cls, net: Network | Expr, cores: Mapping[str, Any], *fields: Any) -> Self:
+        """The inverse of :meth:`network`, whatever the names of cores and the orders of axes.
+
+        Raises InputError where the network is not of this format, with the reason; see
+        :func:`tensorcalculus.networks.from_network`.
+        """
+        return cls._made(same_type(conversion.read(cls, net, cores, fields), cls.__name__), *fields)
+
+    @classmethod
+    def _places(cls, structure: Structure, *fields: Any) -> list[conversion.Place]:
+        """For each core its operand and axes in a network, or NotThisFormat."""
+        raise NotImplementedError
 
     @property
     def dtype(self) -> Any:

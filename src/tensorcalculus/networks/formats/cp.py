@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tensorcalculus.errors import ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     Array,
     H,
@@ -24,12 +25,14 @@ from tensorcalculus.networks.arrays import (
     numpy_of,
     same_type,
 )
-from tensorcalculus.networks.formats import indexing, picture
+from tensorcalculus.networks.formats import conversion, indexing, picture
 from tensorcalculus.networks.formats.elementary import bonds
 from tensorcalculus.networks.formats.merging import merged
 from tensorcalculus.networks.formats.modes import Modes
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_svd import checked_tolerance
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,13 @@ class CP(Modes):
     @classmethod
     def _rank_one(cls, vectors: Sequence[Array]) -> CP:
         return cls._made([v.reshape(-1, 1) for v in vectors])
+
+    def _network(self) -> Network:
+        return builders.cp(self.ndim, n=self.shape, rank=self.rank)
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.hyperedge(structure)
 
     def to_dense(self) -> Array:
         """The array of all entries."""

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     Array,
     H,
@@ -22,7 +23,7 @@ from tensorcalculus.networks.arrays import (
     same_type,
     svd,
 )
-from tensorcalculus.networks.formats import hierarchical, indexing, picture, trees
+from tensorcalculus.networks.formats import conversion, hierarchical, indexing, picture, trees
 from tensorcalculus.networks.formats.elementary import bonds
 from tensorcalculus.networks.formats.linear import block_diagonal, dense_input, unfolded
 from tensorcalculus.networks.formats.modes import Modes
@@ -30,6 +31,8 @@ from tensorcalculus.networks.formats.spectra import Spectra
 from tensorcalculus.networks.formats.trees import Tree
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_svd import checked_tolerance
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 _ROUNDINGS = 64
 """What a few sweeps leave, in roundings of the type; ranks below that are noise."""
@@ -98,7 +101,8 @@ class HTucker(Modes, Spectra):
         self._set(made, tree)
 
     def _set(self, cores: Sequence[Array], *fields: Any) -> Self:
-        object.__setattr__(self, "tree", fields[0])
+        tree = fields[0] if fields else trees.balanced((len(cores) + 1) // 2)
+        object.__setattr__(self, "tree", tree)
         return super()._set(cores)
 
     def _fields(self) -> tuple[Any, ...]:
@@ -215,6 +219,16 @@ class HTucker(Modes, Spectra):
         """The rank of each node, by the modes that it stands for."""
         pairs = zip(self._nodes(), self.cores, strict=True)
         return {node.modes: int(core.shape[-1]) for node, core in pairs}
+
+    def _network(self) -> Network:
+        ranks = [*self.ranks.values()][1:]
+        return builders.htucker(self.ndim, n=self.shape, rank=ranks, ends=True, tree=self.tree)
+
+    @classmethod
+    def _places(cls, structure: Structure, *fields: Any) -> list[conversion.Place]:
+        d = len(structure.out)
+        tree = trees.checked(fields[0], d) if fields else trees.balanced(d)
+        return conversion.tree(structure, trees.nodes(tree))
 
     def to_dense(self) -> Array:
         """The array of all entries."""

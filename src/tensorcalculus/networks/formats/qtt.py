@@ -10,9 +10,11 @@ import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import Array
+from tensorcalculus.networks.formats import conversion
 from tensorcalculus.networks.formats.reshaping import reshaped
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_svd import decompose
+from tensorcalculus.networks.structure import Structure
 
 _MOST_BITS_SAMPLED = 12
 _BITS_A_MODE = 4
@@ -55,6 +57,12 @@ class QTT(TT):
     def _agree(self, other: TT, name: str) -> None:
         if isinstance(other, QTT) and other.interval != self.interval:
             raise InputError(f"{name}: intervals {self.interval} and {other.interval} differ")
+
+    @classmethod
+    def _places(cls, structure: Structure, *fields: Any) -> list[conversion.Place]:
+        if set(structure.sizes[i] for i in structure.out) != {2}:
+            raise conversion.NotThisFormat("modes of length 2 are expected")
+        return super()._places(structure)
 
     @property
     def bits(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     Array,
     gaussian,
@@ -22,7 +23,7 @@ from tensorcalculus.networks.arrays import (
     same_type,
     svd,
 )
-from tensorcalculus.networks.formats import indexing, picture
+from tensorcalculus.networks.formats import conversion, indexing, picture
 from tensorcalculus.networks.formats.algebra import absorb, hadamard
 from tensorcalculus.networks.formats.elementary import bonds
 from tensorcalculus.networks.formats.linear import block_diagonal, dense_input
@@ -30,6 +31,8 @@ from tensorcalculus.networks.formats.modes import Modes
 from tensorcalculus.networks.formats.ring_rounding import closed, opened, rounded
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_svd import checked_tolerance
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 
 class Ring(Modes):
@@ -123,6 +126,13 @@ class Ring(Modes):
     def ranks(self) -> tuple[int, ...]:
         """The bonds in front of each core, and the first one again."""
         return (*(core.shape[0] for core in self.cores), self.cores[0].shape[0])
+
+    def _network(self) -> Network:
+        return builders.ring(self.ndim, n=self.shape, ranks=self.ranks[1:])
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.train(structure, closed=True)
 
     def to_dense(self) -> Array:
         """The array of all entries."""

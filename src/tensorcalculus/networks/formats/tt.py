@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     Array,
     floating,
@@ -19,7 +20,7 @@ from tensorcalculus.networks.arrays import (
     same_type,
     svd,
 )
-from tensorcalculus.networks.formats import algebra, chains, indexing, picture
+from tensorcalculus.networks.formats import algebra, chains, conversion, indexing, picture
 from tensorcalculus.networks.formats.elementary import bonds
 from tensorcalculus.networks.formats.modes import Modes
 from tensorcalculus.networks.formats.reshaping import permuted, reshaped
@@ -31,6 +32,8 @@ from tensorcalculus.networks.formats.rounding import (
 )
 from tensorcalculus.networks.formats.spectra import Spectra
 from tensorcalculus.networks.formats.tt_svd import checked_tolerance, decompose
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 
 class TT(Modes, Spectra):
@@ -183,6 +186,13 @@ class TT(Modes, Spectra):
     def ranks(self) -> tuple[int, ...]:
         """All bonds, with the 1 at both ends."""
         return (1, *(core.shape[2] for core in self.cores))
+
+    def _network(self) -> Network:
+        return builders.tt(self.ndim, n=self.shape, ranks=self.ranks, ends=True)
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.train(structure)
 
     def to_dense(self) -> Array:
         """The array of all entries."""

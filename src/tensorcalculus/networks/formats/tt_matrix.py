@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import Array, floating, is_array, like, namespace, same_type
-from tensorcalculus.networks.formats import algebra, chains, indexing, picture
+from tensorcalculus.networks.formats import algebra, chains, conversion, indexing, picture
 from tensorcalculus.networks.formats.base import Format
 from tensorcalculus.networks.formats.linear import is_number
 from tensorcalculus.networks.formats.rounding import round_chain, round_train
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_svd import decompose
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 
 class TTMatrix(Format):
@@ -148,6 +151,15 @@ class TTMatrix(Format):
     def train(self) -> TT:
         """The train whose modes are pairs of row and column modes."""
         return TT._made([core.reshape(core.shape[0], -1, core.shape[3]) for core in self.cores])
+
+    def _network(self) -> Network:
+        return builders.tt_matrix(
+            len(self.cores), n=self.row_shape, m=self.column_shape, ranks=self.ranks, ends=True
+        )
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.train(structure, modes=2)
 
     def to_dense(self) -> Array:
         """The matrix of all entries."""

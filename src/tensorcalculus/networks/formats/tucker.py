@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     Array,
     H,
@@ -21,7 +22,7 @@ from tensorcalculus.networks.arrays import (
     same_type,
     svd,
 )
-from tensorcalculus.networks.formats import indexing, picture
+from tensorcalculus.networks.formats import conversion, indexing, picture
 from tensorcalculus.networks.formats.algebra import dense
 from tensorcalculus.networks.formats.elementary import bonds
 from tensorcalculus.networks.formats.linear import (
@@ -35,6 +36,8 @@ from tensorcalculus.networks.formats.rounding import push_left, push_right
 from tensorcalculus.networks.formats.spectra import Spectra
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_svd import checked_tolerance, compress, decompose
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 _METHODS = ("hosvd", "st-hosvd", "hooi", "randomised")
 _OVERSAMPLED = 10
@@ -198,6 +201,13 @@ class Tucker(Modes, Spectra):
     def ranks(self) -> tuple[int, ...]:
         """The sides of the core."""
         return tuple(self.core.shape)
+
+    def _network(self) -> Network:
+        return builders.tucker(self.ndim, n=self.shape, ranks=self.ranks)
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.star(structure)
 
     def to_dense(self) -> Array:
         """The array of all entries."""
