@@ -41,7 +41,7 @@ class Modes(Linear):
     # What a format says
 
     def _carriers(self) -> list[tuple[int, int]]:
-        """For each mode the number of the array that has it, and its axis."""
+        """For each mode the number of the array that has it, and its axis: the last but one."""
         raise NotImplementedError
 
     def _without(self, cores: list[Array], gone: set[int]) -> Any:
@@ -84,7 +84,8 @@ class Modes(Linear):
         for k, change in changes.items():
             number, axis = carriers[k]
             cores[number] = change(cores[number], axis)
-        cores = same_type(cores, type(self).__name__)
+        if len({core.dtype for core in cores}) > 1:
+            cores = same_type(cores, type(self).__name__)
         return self._without(cores, set(gone)) if gone else self._plain(cores)
 
     def at(self, indices: Any) -> Array:
@@ -249,7 +250,7 @@ def _weighted(vector: Array | None) -> Change:
         if vector is None:
             return xp.sum(core, axis=axis)
         a, v = same_type([core, vector], "integrate")
-        return xp.tensordot(a, v, axes=([axis], [0]))
+        return v @ a  # sums over the last axis but one, as the mode is in every format
 
     return change
 

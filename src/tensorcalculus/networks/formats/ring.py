@@ -248,7 +248,8 @@ class Ring(Modes):
         :func:`tensorcalculus.networks.formats.ring_rounding.rounded`.  The error is guaranteed;
         the ranks are not: best approximations by rings need not exist, and those found depend on
         where a cut starts.  Sums lose what they have in excess: ``A + A`` has again at most the
-        ranks of A.  ``O(d n r^6)``.
+        ranks of A, for smallest bonds of at most 32; larger ones are only cut by `max_rank`.
+        ``O(d n r^6)``.
 
         Raises
         ------
