@@ -23,7 +23,8 @@ LAZY = {"scipy", "lark", "cotengra", "rich", "typer", "torch", "jax", "array_api
 # A unit is a package or a module directly below the root; the root's own __init__ is ROOT.
 UNITS = {
     *("errors", "expr", "simplify", "calculus", "notation", "compiler", "optimize", "export"),
-    *("networks", "face", "api", "random_data", "status_line", "check", "testing", "cli", ROOT),
+    *("networks", "diagrams", "face", "api", "random_data", "status_line", "check", "testing"),
+    *("cli", ROOT),
 }
 
 # What each unit may import, besides itself.
@@ -42,8 +43,12 @@ ALLOWED = {
     "optimize": {
         *("expr", "simplify", "calculus", "compiler", "errors", "random_data", "status_line"),
     },
+    # Plain data, places and text: whoever has something to draw says what is drawn.
+    "diagrams": {"errors"},
     # A network has the methods of an expression, which `face` gives.
-    "networks": {"expr", "simplify", "calculus", "compiler", "errors", "face", "status_line"},
+    "networks": {
+        *("expr", "simplify", "calculus", "compiler", "errors", "face", "status_line", "diagrams"),
+    },
     # The version of the package stands in what is written.
     "export": {"expr", "compiler", "errors", "random_data", ROOT},
     "check": UNITS - {"cli"},

@@ -1,5 +1,7 @@
 """What the tests of formats share: libraries, types, and random tensors of low rank."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ per_library = pytest.mark.parametrize("library", LIBRARIES)
 per_type = pytest.mark.parametrize("kind", TYPES)
 
 
-def given_to(library: str, a: np.ndarray):
+def given_to(library: str, a: Any):
     """A NumPy array as one of a library."""
     if library == "torch":
         return torch.from_numpy(np.array(a))
@@ -39,7 +41,7 @@ def accuracy(kind: str) -> float:
     return 2e-5 if kind == "float32" else 1e-12
 
 
-def close(x, expected: np.ndarray, kind: str = "float64", scale: float | None = None) -> None:
+def close(x, expected: Any, kind: str = "float64", scale: Any = None) -> None:
     """Assert that a format holds an array, up to rounding."""
     found = numbers(x)
     assert found.shape == expected.shape

@@ -396,3 +396,20 @@ def sized(net: Network, seed: int, of_sizes: int | None = None) -> dict[str, np.
     symbols = sorted({s for d in net.dims.values() for s in d.symbols()})
     rng = np.random.default_rng(seed if of_sizes is None else of_sizes)
     return arrays(net, {s: int(rng.integers(1, 4)) for s in symbols}, seed)
+
+
+@pytest.mark.parametrize("sizes", [(128, 16, 64), (16, 128, 64), (24, 24, 512)])
+def test_factors_that_both_end_in_what_is_summed(sizes):
+    """The smaller one is turned, which is quicker, where it is small; not where it is large."""
+    i, j, s = sizes
+    net = tc.network({"A": "i s", "B": "j s", "C": "i j"})
+    values = arrays(net, {"i": i, "j": j, "s": s})
+    value, slopes = value_and_gradients(net, values)
+    a, b, c = values.values()
+    assert_allclose(value, (a @ b.T * c).sum())
+    for name, expected in (("A", c @ b), ("B", c.T @ a), ("C", a @ b.T)):
+        assert_allclose(slopes[name], expected, atol=1e-12)
+    product = net.derivative("C")
+    assert_allclose(product(A=a, B=b), a @ b.T, atol=1e-12)
+    plan = prepare(product, {"A": a, "B": b}, wrt=["A"])
+    assert (".copy()" in plan._pass("value").source) == (min(i, j) == 16)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -11,7 +13,15 @@ import tensorcalculus as tc
 from tensorcalculus.compiler.program import Program
 from tensorcalculus.errors import InputError, ShapeError, UnknownNameError
 from tensorcalculus.expr.contraction import contract
-from tensorcalculus.networks import Network, NetworkSum, cp, inner, tt, tt_matrix
+from tensorcalculus.networks import (
+    Network,
+    NetworkSum,
+    cp,
+    inner,
+    tt,
+    tt_matrix,
+    value_and_gradients,
+)
 
 CP = tc.network({"A": "i r", "B": "j r", "C": "k r"}, output="i j k")
 SIZES = {"i": 2, "j": 3, "k": 4, "r": 2, "a": 2, "b": 3}
@@ -135,6 +145,44 @@ def test_chain_rule_through_a_layer_does_not_form_the_weights():
     for core in weights.names:
         assert flops(loss.gradient(core), sizes) < n ** (2 * d) / 10
     loss.check("G2", "G1", seed=3)
+
+
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_gradients_of_a_layer_by_all_cores_hold_no_array_of_its_weights(batch):
+    """A train-matrix layer in a loss with tanh: as PyTorch has it, in less memory than W."""
+    torch = pytest.importorskip("torch")
+    n, r, d = 6, 3, 4
+    i, j = ([f"{c}{k}" for k in range(1, d + 1)] for c in "ij")
+    lead = ["b"] * len(batch)
+    weights = tt_matrix(d, n=n, m=n, ranks=r)
+    shape = " ".join(map(str, (*batch, *[n] * d)))
+    given = tc.variables(x=shape, t=shape)
+    y = contract([(weights.expression, (*i, *j)), (given[0], (*lead, *j))], (*lead, *i))
+    loss = ((np.tanh(y) - given[1]) ** 2).sum()
+    rng = np.random.default_rng(2)
+    values = {
+        k: 0.7 * rng.standard_normal([s.value for s in v.shape]) for k, v in loss.variables.items()
+    }
+    value, slopes = value_and_gradients(loss, values, wrt=weights.names)
+
+    known = {k: torch.tensor(v, requires_grad=k in weights.names) for k, v in values.items()}
+    full = torch.einsum("aeu,ubfv,vcgw,wdh->abcdefgh", *(known[k] for k in weights.names))
+    made = torch.tensordot(known["x"], full, dims=(list(range(-d, 0)), list(range(d, 2 * d))))
+    expected = ((torch.tanh(made) - known["t"]) ** 2).sum()
+    expected.backward()
+    assert_allclose(value, expected.item(), rtol=1e-12)
+    for k in weights.names:
+        assert_allclose(slopes[k], known[k].grad.numpy(), rtol=1e-9, atol=1e-9)
+
+    whole = 8 * n ** (2 * d)
+    run = tc.compile([loss, *(loss.gradient(k) for k in weights.names)])
+    run(**values)
+    assert run.cost.peak_bytes < whole / 10
+    tracemalloc.start()
+    run(**values)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < whole / 10
 
 
 def test_hundreds_of_cores():

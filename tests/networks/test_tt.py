@@ -223,16 +223,6 @@ def test_pytree():
     close(doubled, 8 * a)
 
 
-def test_files(tmp_path):
-    t, a = train((3, 4, 2), 3, "complex128")
-    path = t.save(tmp_path / "train")
-    assert path.name == "train.npz"
-    close(tn.TT.load(path), a)
-    np.savez(tmp_path / "other.npz", x=a)
-    with pytest.raises(InputError, match="no tensor format"):
-        tn.TT.load(tmp_path / "other.npz")
-
-
 def test_types_are_promoted():
     t, a = train((3, 2), 2, "float32")
     s, b = train((3, 2), 2, "complex128")
@@ -373,7 +363,7 @@ def test_numbers_of_the_reference(shared_path):
         assert number in text
 
 
-@pytest.mark.parametrize("name", ["tt", "qtt", "tt_matrix", "tucker", "cp"])
+@pytest.mark.parametrize("name", ["tt", "qtt", "tt_matrix", "tucker", "htucker", "cp"])
 def test_examples_of_docstrings(name):
     module = importlib.import_module(f"tensorcalculus.networks.formats.{name}")
     result = doctest.testmod(module)

@@ -27,13 +27,15 @@ from tensorcalculus.networks.environments import (
     prepare,
     value_and_gradients,
 )
-from tensorcalculus.networks.network import Network, NetworkSum, inner
+from tensorcalculus.networks.joining import inner
+from tensorcalculus.networks.network import Network, NetworkSum
 
 if TYPE_CHECKING:
     from tensorcalculus.networks.cross.maxvol import maxvol as maxvol
     from tensorcalculus.networks.cross.maxvol import rect_maxvol as rect_maxvol
     from tensorcalculus.networks.cross.skeleton import skeleton as skeleton
     from tensorcalculus.networks.formats.adjoints import round_vjp as round_vjp
+    from tensorcalculus.networks.formats.conversion import from_network as from_network
     from tensorcalculus.networks.formats.cp import CP as CP
     from tensorcalculus.networks.formats.fourier import qtt_fourier as qtt_fourier
     from tensorcalculus.networks.formats.htucker import HTucker as HTucker
@@ -55,6 +57,7 @@ _HOMES = {
     "QTT": "formats.qtt",
     "TT": "formats.tt",
     "TTMatrix": "formats.tt_matrix",
+    "from_network": "formats.conversion",
     "laplacian": "formats.operators",
     "maxvol": "cross.maxvol",
     "qtt_fourier": "formats.fourier",
@@ -78,6 +81,7 @@ __all__ = [
     "TTMatrix",
     "Tucker",
     "cp",
+    "from_network",
     "from_networkx",
     "gauss_newton",
     "htucker",

@@ -120,6 +120,12 @@ def _device(x: Array) -> Any:
     return device(x) if is_torch_array(x) else None
 
 
+def zeros(shape: Sequence[int], x: Array) -> Array:
+    """Zeros of the library, type and device of `x`."""
+    place = {"device": x.device} if hasattr(x, "detach") else {}
+    return namespace(x).zeros(tuple(shape), dtype=x.dtype, **place)
+
+
 def numpy_of(x: Array) -> np.ndarray:
     """The numbers of an array, in NumPy."""
     if isinstance(x, np.ndarray):
@@ -218,6 +224,11 @@ def triangular_factor(x: Array) -> Array:
         x = stacked.reshape(-1, columns)
         if rest.shape[0]:
             x = xp.concat([x, rest])
+
+
+def flattened(x: Array) -> Array:
+    """A matrix with at most as many rows as columns, and the same ``x^H x``."""
+    return triangular_factor(x) if x.shape[0] > x.shape[1] else x
 
 
 def _r(x: Array) -> Array:

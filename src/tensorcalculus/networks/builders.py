@@ -7,6 +7,7 @@ from typing import Any
 
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.dims import DimLike
+from tensorcalculus.networks.formats import trees
 from tensorcalculus.networks.network import Network, network
 
 Sizes = DimLike | Sequence[DimLike] | None
@@ -150,11 +151,23 @@ def ring(order: int, *, n: Sizes = None, ranks: Sizes = None, name: str = "G") -
     return network(cores, [f"i{k}" for k in axes], sizes=_sizes(("i", axes, n), ("r", axes, ranks)))
 
 
-def htucker(order: int, *, n: Sizes = None, rank: DimLike | None = None) -> Network:
-    """The hierarchical Tucker format on a balanced binary tree.
+def htucker(
+    order: int, *, n: Sizes = None, rank: Sizes = None, ends: bool = False, tree: Any = None
+) -> Network:
+    """The hierarchical Tucker format on a binary tree.
 
     Leaves ``U_k`` of shape ``(n_k, r)``; each inner node ``B_a_b``, for the axes ``a`` to ``b``, of
-    shape ``(r_left, r_right, r)``, the root without the last axis.
+    shape ``(r_left, r_right, r)``, the root without the last axis.  Where the axes of a node are
+    not in sequence, all stand in its name.
+
+    Parameters
+    ----------
+    n, rank
+        Sizes of the axes, and of the bonds above all nodes but the root, in the order of the cores.
+    ends
+        Whether the root has a last axis as well, of size 1.
+    tree
+        Pairs of pairs of axes from 0 on, such as ``((0, 2), 1)``; balanced where nothing is said.
 
     References
     ----------
@@ -168,26 +181,27 @@ def htucker(order: int, *, n: Sizes = None, rank: DimLike | None = None) -> Netw
     B1_3(r1 r2_3) U1(i1 r1) B2_3(r2 r3 r2_3) U2(i2 r2) U3(i3 r3) -> i1 i2 i3
     """
     axes = _axes(order)
-    if order == 1:
-        return network({"U1": "i1"}, "i1", sizes=_sizes(("i", axes, n)))
     cores: dict[str, tuple[str, ...]] = {}
 
-    def bond(a: int, b: int) -> str:
-        return f"r{a}" if a == b else f"r{a}_{b}"
+    def told(node: trees.Node) -> str:
+        listed = [k + 1 for k in node.modes]
+        if len(listed) > 1 and listed == [*range(listed[0], listed[-1] + 1)]:
+            listed = [listed[0], listed[-1]]
+        return "_".join(map(str, listed))
 
-    pending = [(1, order)]
-    while pending:
-        a, b = pending.pop(0)
-        if a == b:
-            cores[f"U{a}"] = (f"i{a}", bond(a, a))
-            continue
-        middle = (a + b - 1) // 2
-        up = () if b - a + 1 == order else (bond(a, b),)
-        cores[f"B{a}_{b}"] = (bond(a, middle), bond(middle + 1, b), *up)
-        pending += [(a, middle), (middle + 1, b)]
-    sizes = _sizes(("i", axes, n))
-    if rank is not None:
-        sizes |= {i: rank for legs in cores.values() for i in legs if i.startswith("r")}
+    bonds: list[str] = []
+    nodes = trees.nodes(trees.balanced(order) if tree is None else trees.checked(tree, order))
+    for node in nodes:
+        up = (f"r{told(node)}",) if cores or ends else ()
+        bonds += up
+        if node.children is None:
+            cores[f"U{told(node)}"] = (f"i{told(node)}", *up)
+        else:
+            sides = (f"r{told(nodes[child])}" for child in node.children)
+            cores[f"B{told(node)}"] = (*sides, *up)
+    sizes = _sizes(("i", axes, n), ("", bonds[ends:], rank))
+    if ends:
+        sizes[bonds[0]] = 1
     return network(cores, [f"i{k}" for k in axes], sizes=sizes)
 
 
@@ -336,7 +350,7 @@ def _chain(letter: str, order: int, ends: bool, given: Sizes) -> tuple[str, rang
     return letter, places, given
 
 
-def _sizes(*families: tuple[str, range | None, Sizes]) -> dict[str, DimLike]:
+def _sizes(*families: tuple[str, Sequence[int | str] | None, Sizes]) -> dict[str, DimLike]:
     """Sizes by label; a family is a letter, the numbers behind it, and what was given."""
     sizes: dict[str, DimLike] = {}
     for letter, places, given in families:

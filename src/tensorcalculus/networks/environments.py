@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from tensorcalculus.compiler.compiled import Compiled
@@ -218,7 +219,7 @@ def gauss_newton(
 
 def evaluate(net: Network, values: Mapping[str, Any]) -> Any:
     """The value of a network; ``net(A=..., ...)``."""
-    bound, arrays, target = _bound(net, values)
+    bound, arrays, target = bind(net, values)
     structure = bound.structure
     if not structure.legs:
         one = target.together({"": 1.0}, [target.array("", 1.0)])[0]
@@ -317,20 +318,23 @@ def _of_expression(
 
 def _backend(values: Mapping[str, Any]) -> str:
     """The library of the arrays; NumPy where there is no other."""
-    for value in values.values():
-        origin = type(value).__module__.partition(".")[0]
-        if origin in ("torch", "jax", "jaxlib"):
-            return "torch" if origin == "torch" else "jax"
-    return "numpy"
+    found = {_library(kind) for kind in set(map(type, values.values()))}
+    return next((name for name in ("torch", "jax") if name in found), "numpy")
 
 
-def _bound(net: Network, values: Mapping[str, Any]) -> tuple[Bound, list[Any], Target]:
+@lru_cache(maxsize=64)
+def _library(kind: type) -> str:
+    origin = kind.__module__.partition(".")[0]
+    return {"torch": "torch", "jax": "jax", "jaxlib": "jax"}.get(origin, "numpy")
+
+
+def bind(net: Network, values: Mapping[str, Any]) -> tuple[Bound, list[Any], Target]:
     """The network with sizes, and its arrays checked; what was checked once is looked up."""
     target = target_named(_backend(values))
     names = net.names
     known: dict[Any, Bound] = net.__dict__.setdefault("_bound", {})
     key = None
-    if len(values) == len(names) and all(name in values for name in names):
+    if len(values) == len(names):
         key = _key(values, names, target)
         if key in known:
             return known[key], [values[name] for name in names], target
@@ -347,7 +351,7 @@ def _key(values: Mapping[str, Any], names: Sequence[str], target: Target) -> tup
         if target.name == "torch":
             return ("torch", *((a.shape, a.dtype, a.device) for a in given))
         return (target.name, *((a.shape, a.dtype) for a in given))
-    except AttributeError:
+    except (AttributeError, KeyError):
         return None
 
 
@@ -390,7 +394,7 @@ def _prepared(
 ) -> tuple[Environments, list[Any], list[str]]:
     if not isinstance(net, Network):
         raise TypeError(f"a network is expected, not {net!r}; see tensorcalculus.network")
-    bound, arrays, target = _bound(net, cores)
+    bound, arrays, target = bind(net, cores)
     names = list(bound.names if wrt is None else [wrt] if isinstance(wrt, str) else wrt)
     known = set(bound.names)
     for name in names:

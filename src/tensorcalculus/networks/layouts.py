@@ -12,16 +12,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import permutations
+from itertools import permutations, product
 from math import prod
 
 from tensorcalculus.networks.structure import Legs
 from tensorcalculus.networks.tree import Tree
 
-_CALL, _ENTRY, _JUMP = 1000.0, 0.4, 1.6
-"""Nanoseconds to move axes: of the calls, of an entry, of a jump in memory."""
-_LONG = 32
-"""Entries that stay together, from which jumps no longer count."""
+_CALL, _ENTRY, _RUN, _JUMP = 1000.0, 0.5, 3.0, 0.6
+"""Nanoseconds to move axes: of the calls, of an entry, of each run of entries that stay together,
+and of an entry in a run with gaps."""
+_TURN, _TURNED = 0.015, 100**3
+"""Nanoseconds a multiplication takes longer where both factors have the summed axes last, and the
+multiplications up to which it does: OpenBLAS does not rearrange the factors of small products."""
 _BLOCKS = 5
 """Blocks of axes up to which all their orders are tried."""
 
@@ -44,19 +46,38 @@ class Arrangement:
 
 
 def move_time(given: Legs, wanted: Legs, sizes: Sequence[int]) -> float:
-    """Estimated nanoseconds to copy entries in another order; trailing axes that stay run on."""
+    """Estimated nanoseconds to copy entries in another order.
+
+    The trailing axes that stand together before as well are copied in runs.
+    """
     if given == wanted:
         return 0.0
-    run = 1
-    for i, j in zip(reversed(given), reversed(wanted), strict=True):
-        if i != j:
+    place, run = given.index(wanted[-1]), 1
+    entry = _ENTRY if place == len(given) - 1 else _ENTRY + _JUMP
+    for i in reversed(wanted):
+        if place < 0 or given[place] != i:
             break
         run *= sizes[i]
-    return _CALL + prod(sizes[i] for i in given) * (_ENTRY + _JUMP / min(run, _LONG))
+        place -= 1
+    return _CALL + prod([sizes[i] for i in given]) * (entry + _RUN / max(run, 1))
+
+
+def turning(x: int, y: int) -> float:
+    """Nanoseconds, about, to write the smaller of two factors with the summed axes first."""
+    return 0.5 * _CALL + 0.6 * min(x, y)
+
+
+def turn_pays(multiplications: int, x: int, y: int) -> bool:
+    """Whether that is less than a product of such factors loses."""
+    return multiplications <= _TURNED and turning(x, y) < _TURN * multiplications
+
+
+_STAYING = ((0, 1, 2), (0, 1), (0, 2), (1, 2), (0,), (1,), (2,), ())
+"""Which of the three arrays of a join keep their orders."""
 
 
 @lru_cache(maxsize=100_000)
-def _arranged(x: Legs, y: Legs, z: Legs, sizes: tuple[int, ...]) -> Arrangement:
+def _arranged(x: Legs, y: Legs, z: Legs, sizes: tuple[int, ...], free: bool) -> Arrangement:
     sx, sy, sz = set(x), set(y), set(z)
     both = sx & sy & sz
     batch, rows = tuple(i for i in x if i in both), tuple(i for i in x if i in sz and i not in both)
@@ -66,26 +87,31 @@ def _arranged(x: Legs, y: Legs, z: Legs, sizes: tuple[int, ...]) -> Arrangement:
     # For each array the groups that it has, as it orders them; None where they are scattered.
     pairs = ((rows, summed), (summed, columns), (rows, columns))
     found = [_grouped(t, len(batch), both, pair) for t, pair in zip(given, pairs, strict=True)]
+    count = [prod(sizes[i] for i in legs) for legs in (batch, rows, columns, summed)]
+    lost = 0.0
+    if rows and columns and summed and prod(count) <= _TURNED:
+        small = turning(count[1] * count[3], count[2] * count[3])
+        lost = count[0] * min(_TURN * prod(count[1:]), small)
     best: Arrangement | None = None
-    for kept in range(8):
-        stay = [k for k in range(3) if kept >> k & 1]
+    for stay in _STAYING:
         orders = _agreed([found[k] for k in stay])
         if orders is None:
             continue
         b, m, n, s = [orders.get(frozenset(g), g) for g in (batch, rows, columns, summed)]
-        chosen: list[Legs] = []
-        cost = 0.0
+        # The two groups of an array may stand in either order.
+        options = []
         for k, (first, second) in enumerate(((m, s), (s, n), (m, n))):
-            # The two groups of an array may stand in either order.
-            options = {b + first + second: None, b + second + first: None}
-            if k in stay:
-                chosen.append(given[k])
-                continue
-            time, order = min((move_time(given[k], order, sizes), order) for order in options)
-            cost += time
-            chosen.append(order)
-        if best is None or cost < best.cost:
-            best = Arrangement(b, m, n, s, (chosen[0], chosen[1], chosen[2]), cost)
+            both = [given[k]] if k in stay else [b + first + second, b + second + first]
+            costs = not free or k < 2
+            options.append([(o, move_time(given[k], o, sizes) if costs else 0.0) for o in both])
+        for (first, p), (second, q), (third, r) in product(*options):
+            cost = p + q + r
+            if lost and first == b + m + s and second == b + n + s:
+                cost += lost
+            if best is None or cost < best.cost:
+                best = Arrangement(b, m, n, s, (first, second, third), cost)
+        if best is not None and not best.cost:
+            break
     assert best is not None  # all three may be moved
     return best
 
@@ -117,17 +143,13 @@ def _grouped(
     return None
 
 
-def arrange(x: Legs, y: Legs, z: Legs, sizes: Sequence[int]) -> Arrangement:
+def arrange(x: Legs, y: Legs, z: Legs, sizes: Sequence[int], free: bool = False) -> Arrangement:
     """The matrix product for arrays in these orders that is quickest to prepare.
 
-    Equal patterns are looked up, whatever the numbers of their labels.
+    A ``free`` z may come in any order.  Equal patterns are looked up, whatever the numbers of their
+    labels.
     """
-    numbers: dict[int, int] = {}
-    for i in (*x, *y, *z):
-        numbers.setdefault(i, len(numbers))
-    plain = [tuple(numbers[i] for i in legs) for legs in (x, y, z)]
-    back = tuple(numbers)
-    found = _arranged(*plain, tuple(sizes[i] for i in back))
+    found, back = _numbered(x, y, z, sizes, free)
 
     def named(group: Legs) -> Legs:
         return tuple(back[k] for k in group)
@@ -139,12 +161,23 @@ def arrange(x: Legs, y: Legs, z: Legs, sizes: Sequence[int]) -> Arrangement:
     )  # fmt: skip
 
 
+def _numbered(
+    x: Legs, y: Legs, z: Legs, sizes: Sequence[int], free: bool
+) -> tuple[Arrangement, list[int]]:
+    """The arrangement with labels numbered as they appear, and what the numbers stand for."""
+    back = list(dict.fromkeys(x + y))
+    number = {i: k for k, i in enumerate(back)}.__getitem__
+    plain = [tuple(map(number, legs)) for legs in (x, y, z)]
+    return _arranged(plain[0], plain[1], plain[2], tuple([sizes[i] for i in back]), free), back
+
+
 def choose(tree: Tree) -> tuple[list[Legs], float]:
     """An order of axes for every array of a tree: leaves as given, then one for each step.
 
     Each intermediate array in turn takes the best order for the join that makes it and the one
     that uses it, while the others stay; a few rounds over the tree settle it.  Also returns the
-    nanoseconds, about, that moving axes takes on the way up.
+    nanoseconds, about, that moving axes takes on the way up.  (To count the way down as well
+    changes next to nothing, and takes three times as long.)
     """
     leaves, steps, sizes = tree.structure.legs, tree.steps, tree.structure.sizes
     layouts = list(leaves)
@@ -160,33 +193,30 @@ def choose(tree: Tree) -> tuple[list[Legs], float]:
         layouts[node] = tuple(i for i in merged if i in tree.labels[node])
     if steps:
         layouts[-1] = tree.structure.out
+
+    def moving(a: int, b: int, c: int) -> float:
+        return _numbered(layouts[a], layouts[b], layouts[c], sizes, False)[0].cost
+
     for _ in range(3):
         changed = False
         for k, (a, b) in enumerate(steps[:-1]):
             node = len(leaves) + k
             parent, other = above[node]
-
-            def cost(
-                order: Legs, a: int = a, b: int = b, parent: int = parent, other: int = other
-            ) -> float:
-                below = arrange(layouts[a], layouts[b], order, sizes).cost
-                return below + arrange(order, layouts[other], layouts[parent], sizes).cost
-
-            best, least = layouts[node], cost(layouts[node])
+            best, least = layouts[node], moving(a, b, node) + moving(node, other, parent)
             if least:
                 for order in _candidates(
                     layouts[node], layouts[a], layouts[b], layouts[other], layouts[parent]
                 ):
-                    price = cost(order)
+                    layouts[node] = order
+                    price = moving(a, b, node) + moving(node, other, parent)
                     if price < least:
-                        best, least = order, price
-            changed |= best != layouts[node]
+                        changed, best, least = True, order, price
             layouts[node] = best
         if not changed:
             break
     total = 0.0
     for k, (a, b) in enumerate(steps):
-        total += arrange(layouts[a], layouts[b], layouts[len(leaves) + k], sizes).cost
+        total += moving(a, b, len(leaves) + k)
     return layouts, total
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import count
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorcalculus.errors import InputError, ShapeError, UnknownNameError, nearest
 from tensorcalculus.expr.arithmetic import Arithmetic
@@ -15,6 +14,9 @@ from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.dims import Dim, DimLike, dim, show_shape, unify
 from tensorcalculus.expr.node import Expr, Shape, Variable
 from tensorcalculus.face import Face
+
+if TYPE_CHECKING:
+    from tensorcalculus.diagrams import Diagram, Graph
 
 SHOWN = 12
 """Cores up to which ``repr`` names all of them."""
@@ -102,12 +104,12 @@ class Network(_Printed):
     groups: tuple[int, ...] = ()
     """How many open legs, at the end of the output, each derivative has added."""
 
-    @property
+    @cached_property
     def present(self) -> tuple[Core, ...]:
         """The cores that are there, without those that derivatives took out."""
         return tuple(c for c in self.cores if not c.deleted)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the arrays, in order of first appearance."""
         return tuple(dict.fromkeys(c.name for c in self.present))
@@ -204,16 +206,46 @@ class Network(_Printed):
         A(I R) C(R J) -> I J
         """
         core, label = _renaming(cores), _renaming(labels)
-        made = {label(i): d for i, d in self._declared().items()}
+        made = {label(i): d for i, d in self.declared().items()}
         if len({label(i) for i in self.dims}) < len(self.dims):
             raise InputError("the new labels are not all different; give each label its own")
         moved = [Core(core(c.name), tuple(map(label, c.legs)), c.deleted) for c in self.cores]
-        dims = _same_axes(moved, made)
+        dims = same_axes(moved, made)
         return Network(tuple(moved), tuple(map(label, self.output)), dims, self.groups)
 
-    def _declared(self) -> dict[str, Dim]:
+    def declared(self) -> dict[str, Dim]:
         """The sizes that are not just symbols named like their labels."""
         return {i: d for i, d in self.dims.items() if d is not dim(i)}
+
+    def draw(self) -> Diagram:
+        """The network as a picture: tensors as boxes, labels on lines, hyperedges as dots.
+
+        Open legs end free, and a label of one core that is summed over ends in a dot.  Cores that
+        derivatives have taken out are dashed, with rings where their legs are open.  Sizes stand
+        behind labels where they are known.  Chains, rings, trees and grids are laid out as such.
+
+        Returns
+        -------
+        Diagram
+            With ``svg``, the text, and ``save(path)``; notebooks show it.
+
+        Examples
+        --------
+        >>> import tensorcalculus as tc
+        >>> net = tc.network({"A": "i r", "B": "j r", "C": "k r"}, output="i j k")
+        >>> net.draw()
+        <diagram of 3 tensors: star; .svg, .save(path)>
+        >>> net.derivative("B").draw().graphs[0].open_ends
+        5
+        """
+        return _drawn((self,), str(self))
+
+    def _graph(self) -> Graph:
+        from tensorcalculus.diagrams import graph_of
+
+        own = len(self.output) - sum(self.groups)
+        sizes = {i: str(d) for i, d in self.dims.items() if str(d) not in self.dims}
+        return graph_of(self.cores, self.output[:own], sizes)
 
     def __call__(self, /, **values: Any) -> Any:
         """The value for arrays by name, of NumPy, PyTorch or JAX; a float for a scalar by NumPy.
@@ -282,6 +314,12 @@ class NetworkSum(_Printed):
         result = terms[0] if len(terms) == 1 else NetworkSum(tuple(terms), shape)
         return result if order <= 1 else result.derivative(core, order - 1)
 
+    def draw(self) -> Diagram:
+        """The terms as pictures, one below the other; see :meth:`Network.draw`."""
+        if not self.terms:
+            raise InputError("the sum has no terms: it is zero, and there is nothing to draw")
+        return _drawn(self.terms, str(self))
+
     def __call__(self, /, **values: Any) -> Any:
         """The value for arrays by name; see :meth:`Network.__call__`."""
         if not self.terms:
@@ -296,6 +334,12 @@ class NetworkSum(_Printed):
 
     def __repr__(self) -> str:
         return "\n+ ".join(map(repr, self.terms)) or str(self)
+
+
+def _drawn(terms: Sequence[Network], title: str) -> Diagram:
+    from tensorcalculus.diagrams import diagram
+
+    return diagram([term._graph() for term in terms], title)
 
 
 def network(
@@ -367,47 +411,7 @@ def network(
                     f"{what} has the label {i!r}, which is on no core (labels: "
                     f"{', '.join(known) or 'none'}).{nearest(i, known)}"
                 )
-    return Network(tuple(made), legs, _same_axes(made, dims))
-
-
-def inner(first: Network, second: Network) -> Network:
-    """The scalar product of two networks with outputs of one length: a network without output.
-
-    Axes of the outputs are joined in order, all other labels of the second are renamed.  Cores of
-    one name are the same array: ``inner(a, a)`` is the squared norm with every core twice.
-
-    >>> import tensorcalculus as tc
-    >>> from tensorcalculus.networks import inner, tt
-    >>> inner(tt(2), tt(2, name="H"))
-    G1(i1 r1) G2(r1 i2) H1(i1 r1_) H2(r1_ i2) -> ()
-    """
-    if len(first.output) != len(second.output):
-        raise ShapeError(
-            f"the networks have {len(first.output)} and {len(second.output)} open legs "
-            f"({' '.join(first.output)}; {' '.join(second.output)}); expected as many"
-        )
-    for net in (first, second):
-        if len(set(net.output)) < len(net.output):
-            raise InputError("a label stands twice in the output; give networks without diagonals")
-    names = dict(zip(second.output, first.output, strict=True))
-    taken = set(first.dims)
-    for label in second.dims:
-        if label not in names:
-            fresh = (label + "_" * k for k in count())
-            names[label] = next(i for i in fresh if i not in taken)
-            taken.add(names[label])
-    moved = [Core(c.name, tuple(names[i] for i in c.legs), c.deleted) for c in second.cores]
-    dims = first._declared()
-    for old, d in second._declared().items():
-        new = names[old]
-        joined = unify(dims[new], d) if new in dims else d
-        if joined is None:
-            raise ShapeError(
-                f"the open legs {new} and {old} have sizes {dims[new]} and {d}; expected equal ones"
-            )
-        dims[new] = joined
-    cores = (*first.cores, *moved)
-    return Network(cores, (), _same_axes(cores, dims))
+    return Network(tuple(made), legs, same_axes(made, dims))
 
 
 def _labels(given: str | Sequence[str], what: str) -> tuple[str, ...]:
@@ -428,7 +432,7 @@ def _renaming(given: Callable[[str], str] | Mapping[str, str] | None) -> Callabl
     return given
 
 
-def _same_axes(cores: Sequence[Core], dims: Mapping[str, Dim]) -> dict[str, Dim]:
+def same_axes(cores: Sequence[Core], dims: Mapping[str, Dim]) -> dict[str, Dim]:
     """A size for each label, one for all labels that stand on the same axis of a core."""
     parent = {i: i for c in cores for i in c.legs}
 

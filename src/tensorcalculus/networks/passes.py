@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from math import inf
 from typing import Any
 
 from tensorcalculus.compiler.cost import short
@@ -79,10 +80,15 @@ class Environments:
         self.structure, self.target, self.wanted = structure, target, wanted
         self.reduced = structure.reduced()
         self._passes: dict[tuple, Pass] = {}
+        asked = frozenset(wanted)
+        self._places = [k for k, a in enumerate(structure.arrays) if a in asked]
+        """The operands for which derivatives are computed."""
+        found = [structure.arrays[k] for k in self._places]
+        self._once = [found.index(a) for a in wanted] if len(found) == len(asked) else None
+        """Where the derivative by each core stands among these, if no core has several."""
         self._whole = self.reduced.legs == structure.legs
         """Whether no core has a diagonal, or a label of its own."""
-        chosen = [(tree, choose(tree)) for tree in search(self.reduced, effort)]
-        self.tree, (self.layouts, _) = min(chosen, key=lambda item: item[0].time + item[1][1])
+        self.tree, self.layouts = self._quickest(search(self.reduced, effort))
         if memory_limit is not None:
             self._slice(memory_limit, effort)
 
@@ -97,6 +103,18 @@ class Environments:
         """The same object for the same arguments."""
         return _environments(structure, target.name, wanted, memory_limit, effort)
 
+    def _quickest(self, trees: Sequence[Tree]) -> tuple[Tree, list[Legs]]:
+        """Of trees, the quickest first, the one of least time when axes are moved as well."""
+        best: tuple[Tree, list[Legs]] | None = None
+        least = inf
+        for tree in trees:
+            if tree.time < least:
+                layouts, moving = choose(tree)
+                if tree.time + moving < least:
+                    best, least = (tree, layouts), tree.time + moving
+        assert best is not None  # there is a tree
+        return best
+
     def _slice(self, limit: float, effort: int) -> None:
         whole = self.tree
         largest = max((whole.structure.count(tuple(g)) for g in whole.labels), default=1)
@@ -107,7 +125,7 @@ class Environments:
             tree = sliced(self.reduced, effort, largest)
             if tree == self.tree:
                 continue
-            self.tree, (self.layouts, _) = tree, choose(tree)
+            self.tree, self.layouts = self._quickest([tree])
             self._passes.clear()
             peak = self._pass("gradients").peak + self._whole_results()
             least = min(peak, least)
@@ -198,9 +216,7 @@ class Environments:
         function = self._pass(kind, moving).function
         whole = self.reduced.legs
         sources = [*whole, *(whole[k] for k, there in enumerate(moving) if there)]
-        wanted = [k for k, a in enumerate(places) if a in self.wanted] if kind != "value" else []
-        if kind in ("tangent", "value"):
-            wanted = []
+        wanted = [] if kind in ("tangent", "value") else self._places
         if self.tree.slices == 1:
             results = function(*given, *seeds)
             first, parts = list(results[:lead]), list(results[lead:])
@@ -218,9 +234,8 @@ class Environments:
 
     def _gathered(self, wanted: Sequence[int], parts: Sequence[Any]) -> list[Any]:
         structure, found = self.structure, {}
-        if self._whole and len(set(structure.arrays)) == len(structure.arrays):
-            known = dict(zip((structure.arrays[k] for k in wanted), parts, strict=True))
-            return [known[a] for a in self.wanted] if wanted else []
+        if self._whole and self._once is not None:
+            return [parts[k] for k in self._once] if wanted else []
         for k, part in zip(wanted, parts, strict=True):
             legs, pattern = self.reduced.legs[k], structure.legs[k]
             part = placed(part, legs, pattern, structure.sizes, self.target)

@@ -14,7 +14,7 @@ from math import prod
 from typing import NamedTuple
 
 from tensorcalculus.compiler.targets import Target
-from tensorcalculus.networks.layouts import arrange
+from tensorcalculus.networks.layouts import arrange, turn_pays
 from tensorcalculus.networks.structure import Legs
 from tensorcalculus.networks.tree import Tree
 
@@ -94,7 +94,7 @@ class Writer:
         A ``loose`` result stays in the order in which it comes: it is returned, perhaps as a view.
         """
         self.multiplications += self.count(tuple({*x.legs, *y.legs}))
-        how = arrange(x.legs, y.legs, wanted, self.sizes)
+        how = arrange(x.legs, y.legs, wanted, self.sizes, loose)
         x, y = self.moved(x, how.orders[0]), self.moved(y, how.orders[1])
         rows, columns = how.rows, how.columns
         if how.orders[2] != how.batch + rows + columns:
@@ -124,6 +124,12 @@ class Writer:
             return self.assigned(self.target.call("matmul", first, second), legs, (b, m, n))
         first = self.matrix(x, (), rows, summed, (*row, k))
         second = self.matrix(y, (), summed, columns, (k, *column))
+        turned = rows and columns and (x.legs, y.legs) == (rows + summed, columns + summed)
+        if turned and self.target.name == "numpy" and turn_pays(m * n * k, m * k, n * k):
+            if n <= m:
+                second = f"{second}.copy()"
+            else:
+                first = f"{self.reshaped(x, (m, k))}.T.copy().T"
         if self.target.functional or m * n * k > SMALL_PRODUCT:
             return self.assigned(f"{first} @ {second}", legs, shape)
         return self.assigned(f"{first}.dot({second})", legs, shape)

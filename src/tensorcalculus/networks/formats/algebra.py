@@ -12,10 +12,11 @@ from tensorcalculus.networks.arrays import (
     Array,
     H,
     check_memory,
+    flattened,
     is_jax,
     is_tracked,
     namespace,
-    triangular_factor,
+    zeros,
 )
 from tensorcalculus.networks.formats.tracking import Work, tracked
 
@@ -29,8 +30,8 @@ def add(a: Cores, b: Cores) -> list[Array]:
         return [a[0] + b[0]]
     made = [xp.concat([a[0], b[0]], axis=2)]
     for x, y in zip(a[1:-1], b[1:-1], strict=True):
-        upper = xp.zeros((x.shape[0], x.shape[1], y.shape[2]), dtype=x.dtype, **_place(x))
-        lower = xp.zeros((y.shape[0], y.shape[1], x.shape[2]), dtype=x.dtype, **_place(x))
+        upper = zeros((x.shape[0], x.shape[1], y.shape[2]), x)
+        lower = zeros((y.shape[0], y.shape[1], x.shape[2]), x)
         rows = [xp.concat([x, upper], axis=2), xp.concat([lower, y], axis=2)]
         made.append(xp.concat(rows, axis=0))
     made.append(xp.concat([a[-1], b[-1]], axis=0))
@@ -40,11 +41,6 @@ def add(a: Cores, b: Cores) -> list[Array]:
 def _place(x: Array) -> dict[str, Any]:
     """Where new arrays beside `x` go; only PyTorch's arrays must be told."""
     return {"device": x.device} if hasattr(x, "detach") else {}
-
-
-def scaled(a: Cores, c: Any) -> list[Array]:
-    """Cores of ``c*a``: the first one is multiplied."""
-    return [a[0] * c, *a[1:]]
 
 
 def hadamard(a: Cores, b: Cores) -> list[Array]:
@@ -57,16 +53,6 @@ def hadamard(a: Cores, b: Cores) -> list[Array]:
         core = x[:, None, :, :, None] * y[None, :, :, None, :]  # [r, s, n, r', s']
         (r, n, rr), (s, _, ss) = x.shape, y.shape
         made.append(core.reshape(r * s, n, rr * ss))
-    return made
-
-
-def kron(a: Cores, b: Cores) -> list[Array]:
-    """Cores of the Kronecker product: mode k has index ``i*m_k + j``; ranks multiply."""
-    made = []
-    for x, y in zip(a, b, strict=True):
-        core = x[:, None, :, None, :, None] * y[None, :, None, :, None, :]
-        (r, n, rr), (s, m, ss) = x.shape, y.shape
-        made.append(core.reshape(r * s, n * m, rr * ss))
     return made
 
 
@@ -116,8 +102,7 @@ def _norm(a: Cores) -> Array:
     for core in a:
         r, n, s = core.shape
         m = core if w is None else w @ core.reshape(r, n * s)
-        m = m.reshape(-1, s)
-        w = triangular_factor(m) if m.shape[0] > m.shape[1] else m
+        w = flattened(m.reshape(-1, s))
     assert w is not None
     return xp.linalg.vector_norm(w.reshape(-1))
 
@@ -174,20 +159,6 @@ def absorb(cores: Sequence[Array]) -> list[Array] | Array:
         r, n, s = made[-1].shape
         made[-1] = (made[-1].reshape(r * n, s) @ waiting).reshape(r, n, -1)
     return made
-
-
-def contract_modes(cores: Cores, vectors: dict[int, Array | None]) -> list[Array] | Array:
-    """Modes contracted with vectors (None: summed over)."""
-    xp = namespace(cores[0])
-    made = []
-    for k, core in enumerate(cores):
-        if k not in vectors:
-            made.append(core)
-        elif vectors[k] is None:
-            made.append(xp.sum(core, axis=1))
-        else:
-            made.append(xp.sum(core * vectors[k].reshape(1, -1, 1), axis=1))  # type: ignore[union-attr]
-    return absorb(made)
 
 
 def dense(cores: Cores) -> Array:

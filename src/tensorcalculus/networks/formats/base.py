@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from tensorcalculus.networks.arrays import Array, namespace
+from tensorcalculus.expr.node import Expr
+from tensorcalculus.networks.arrays import Array, is_complex, namespace, same_type
+from tensorcalculus.networks.formats import conversion, storage
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 _CLASSES: list[type[Format]] = []
 _REGISTERED: set[type[Format]] = set()
@@ -57,12 +62,66 @@ class Format:
         """An object of cores that are known to fit, or of what JAX puts in their place."""
         return object.__new__(cls)._set(cores, *fields)
 
+    def _like(self, cores: Sequence[Array]) -> Self:
+        """The same kind of object, with the same fields, of other cores."""
+        return self._made(cores, *self._fields())
+
+    @classmethod
+    def _from_parts(cls, cores: Sequence[Array], fields: Sequence[Any]) -> Self:
+        """An object of what a file holds, checked as by the constructor."""
+        return cls(cores, *fields)  # type: ignore[call-arg]
+
     def _flatten(self) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         return self.cores, self._fields()
 
     @classmethod
     def _unflatten(cls, fields: tuple[Any, ...], cores: Sequence[Array]) -> Self:
         return cls._made(cores, *fields)
+
+    def network(self, suffix: str = "") -> tuple[Network, dict[str, Array]]:
+        """The format as an expression: its network, of numbers as sizes, and its cores by name.
+
+        ``net(**cores)`` has the entries of ``to_dense()``, and derivatives by cores have the shapes
+        of the cores.  The network of a matrix has an axis for each mode, rows first.
+
+        Parameters
+        ----------
+        suffix
+            What stands behind each name, so that cores of two formats differ: ``"_"``, ``"2"``.
+
+        Examples
+        --------
+        >>> import tensorcalculus.networks as tn
+        >>> t = tn.TT.random((2, 3, 4), 2)
+        >>> (net, cores), (other, given) = t.network(), t.network("_")
+        >>> net
+        G1(r0 i1 r1) G2(r1 i2 r2) G3(r2 i3 r3) -> i1 i2 i3
+        >>> value, slopes = tn.value_and_gradients(tn.inner(net, other), {**cores, **given})
+        >>> slopes["G2"].shape, bool(abs(value - t.norm() ** 2) < 1e-12)
+        ((2, 3, 2), True)
+        """
+        net = self._network()
+        if suffix:
+            net = net.renamed(lambda name: name + suffix)
+        return net, dict(zip(net.names, self.cores, strict=True))
+
+    def _network(self) -> Network:
+        """The network of which ``cores`` are the arrays in order."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_network(cls, net: Network | Expr, cores: Mapping[str, Any], *fields: Any) -> Self:
+        """The inverse of :meth:`network`, whatever the names of cores and the orders of axes.
+
+        Raises InputError where the network is not of this format, with the reason; see
+        :func:`tensorcalculus.networks.from_network`.
+        """
+        return cls._made(same_type(conversion.read(cls, net, cores, fields), cls.__name__), *fields)
+
+    @classmethod
+    def _places(cls, structure: Structure, *fields: Any) -> list[conversion.Place]:
+        """For each core its operand and axes in a network, or NotThisFormat."""
+        raise NotImplementedError
 
     @property
     def dtype(self) -> Any:
@@ -77,7 +136,44 @@ class Format:
     def astype(self, dtype: Any) -> Self:
         """The same with numbers of another type of its library, such as ``torch.float32``."""
         xp = namespace(self.cores[0])
-        return self._made([xp.astype(core, dtype) for core in self.cores], *self._fields())
+        return self._like([xp.astype(core, dtype) for core in self.cores])
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the numbers are of a complex type."""
+        return is_complex(self.cores[0])
+
+    def conj(self) -> Self:
+        """The complex conjugate."""
+        return self._like([core.conj() for core in self.cores])
+
+    def save(self, path: str | Path) -> Path:
+        """Write cores and all else that the format holds to a file; the path that was written.
+
+        Files end in ``.npz`` (also where nothing is said) or ``.safetensors``, which needs the
+        package of that name.  Neither can hold code.
+
+        Raises
+        ------
+        InputError
+            Another ending.
+        ImportError
+            ``safetensors`` is not installed.
+        """
+        return storage.write(path, type(self).__name__, self.cores, self._fields())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The object of a file that :meth:`save` wrote, in NumPy.
+
+        Raises
+        ------
+        InputError
+            The file is damaged, or holds another format; both are named.
+        ShapeError
+            Its cores do not fit.
+        """
+        return cls._from_parts(*storage.read(path, cls.__name__))
 
 
 def _count(shape: Sequence[int]) -> int:

@@ -5,23 +5,37 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import mul
 from typing import Any
 
 import numpy as np
 
 from tensorcalculus.errors import ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     NOT_DENSE,
     Array,
+    H,
     check_memory,
+    checked_tolerance,
+    flattened,
+    gaussian,
     is_array,
+    is_jax,
     like,
     namespace,
+    norm,
     numpy_of,
     same_type,
 )
-from tensorcalculus.networks.formats.linear import Linear
+from tensorcalculus.networks.formats import conversion, indexing, picture
+from tensorcalculus.networks.formats.elementary import bonds
+from tensorcalculus.networks.formats.merging import merged
+from tensorcalculus.networks.formats.modes import Modes
 from tensorcalculus.networks.formats.tt import TT
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,7 @@ class Diagnosis:
         )
 
 
-class CP(Linear):
+class CP(Modes):
     """``a[i1, …, id] = sum_r U1[i1, r]*…*Ud[id, r]``; `cores` are the factors ``[n_k, r]``.
 
     Hitchcock, The expression of a tensor or a polyadic as a sum of products, J. Math. Phys. 6
@@ -101,15 +115,36 @@ class CP(Linear):
         """The number of components."""
         return int(self.cores[0].shape[1])
 
+    @classmethod
+    def random(
+        cls, shape: Sequence[int], rank: int, seed: int = 0, like: Array | None = None
+    ) -> CP:
+        """Gaussian factors, entries of variance 1."""
+        shape = indexing.checked_shape(shape)
+        (r,) = bonds(rank, 1)
+        x = np.empty(0) if like is None else like
+        rng = np.random.default_rng(seed)
+        first, *rest = (gaussian((n, r), x, rng) for n in shape)
+        return cls._made([first * r**-0.5, *rest])
+
+    @classmethod
+    def _rank_one(cls, vectors: Sequence[Array]) -> CP:
+        return cls._made([v.reshape(-1, 1) for v in vectors])
+
+    def _network(self) -> Network:
+        return builders.cp(self.ndim, n=self.shape, rank=self.rank)
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.hyperedge(structure)
+
     def to_dense(self) -> Array:
         """The array of all entries."""
         check_memory(math.prod(self.shape), self.cores[0], "to_dense: the array", NOT_DENSE)
         *front, last = self.cores
         if not front:
             return namespace(last).sum(last, axis=1)
-        made = front[0]
-        for u in front[1:]:
-            made = (made[:, None, :] * u[None, :, :]).reshape(-1, self.rank)
+        made = reduce(lambda w, u: (w[:, None, :] * u[None]).reshape(-1, self.rank), front)
         return (made @ last.mT).reshape(self.shape)
 
     def to_tt(self) -> TT:
@@ -122,6 +157,39 @@ class CP(Linear):
         cores[-1] = self.cores[-1].mT[:, :, None]
         return TT._made(cores)
 
+    def _told_ranks(self) -> str:
+        return f"rank {self.rank}"
+
+    def _drawn(self) -> str:
+        return picture.tree(("Σ", [(self.rank, f"● {n}") for n in self.shape]))
+
+    # Modes
+
+    def _carriers(self) -> list[tuple[int, int]]:
+        return [(k, 0) for k in range(self.ndim)]
+
+    def _without(self, cores: list[Array], gone: set[int]) -> Any:
+        scale = reduce(mul, (u for k, u in enumerate(cores) if k in gone))
+        left = [u for k, u in enumerate(cores) if k not in gone]
+        if not left:
+            return namespace(scale).sum(scale)
+        return self._made([left[0] * scale, *left[1:]])
+
+    def _entries(self, indices: Array) -> Array:
+        rows = reduce(mul, (u[indices[:, k]] for k, u in enumerate(self.cores)))
+        return namespace(rows).sum(rows, axis=1)
+
+    def _tensor(self, other: CP) -> CP:
+        xp, r, s = namespace(self.cores[0]), self.rank, other.rank
+        left = [xp.repeat(u, s, axis=1) for u in self.cores]
+        return self._made([*left, *(xp.concat([v] * r, axis=1) for v in other.cores)])
+
+    def permute(self, order: Sequence[int]) -> CP:
+        """Mode k of the result is mode ``order[k]``: the factors in another order."""
+        return self._made([self.cores[k] for k in indexing.permutation(order, self.ndim)])
+
+    # Algebra
+
     def _plus(self, other: CP) -> CP:
         xp = namespace(self.cores[0])
         pairs = zip(self.cores, other.cores, strict=True)
@@ -129,17 +197,50 @@ class CP(Linear):
 
     def _times(self, other: CP) -> CP:
         pairs = zip(self.cores, other.cores, strict=True)
-        return self._made([(u[:, :, None] * v[:, None, :]).reshape(len(u), -1) for u, v in pairs])
+        return self._made(
+            [(u[:, :, None] * v[:, None, :]).reshape(u.shape[0], -1) for u, v in pairs]
+        )
 
-    def dot(self, other: CP) -> Array:
-        """``sum(conj(self)*other)``, by Gram matrices: ``O(n r^2)`` a mode."""
-        a, b = self._common(other, "dot")
-        xp = namespace(a.cores[0])
-        gram = None
-        for u, v in zip(a.cores, b.cores, strict=True):
-            product = u.mT.conj() @ v
-            gram = product if gram is None else gram * product
-        return xp.sum(gram)
+    def _dot(self, other: CP) -> Array:
+        """By Gram matrices: ``O(n r^2)`` a mode."""
+        gram = reduce(mul, (H(u) @ v for u, v in zip(self.cores, other.cores, strict=True)))
+        return namespace(gram).sum(gram)
+
+    def norm(self) -> Array:
+        """The Frobenius norm, exact to rounding also where components cancel.
+
+        ``sqrt(dot(self, self))`` where no digits are lost by that; else, and in JAX, which cannot
+        look, by triangular factors of Khatri-Rao products, ``O(d r^4)``.
+        """
+        xp = namespace(self.cores[0])
+        if not is_jax(self.cores[0]):
+            gram = reduce(mul, (H(u) @ u for u in self.cores))
+            square = abs(xp.sum(gram))
+            if float(square) > 1e-3 * float(xp.sum(abs(gram))):
+                return xp.sqrt(square)
+        w = None
+        for u in self.cores:
+            u = flattened(u)
+            w = u if w is None else (w[:, None, :] * u[None, :, :]).reshape(-1, self.rank)
+            w = flattened(w)
+        return xp.linalg.vector_norm(xp.sum(w, axis=1))
+
+    def round(self, tol: float = 1e-8) -> CP:
+        """Fewer components where some can be merged, ``norm(self - rounded) <= tol*norm(self)``.
+
+        Components that are parallel in all modes but one are one component, whose vector in that
+        mode is a sum; negligible ones are left out.  So ``A + A`` becomes as small as ``A``, and
+        ``A - A`` zero.  Nothing is said about the least rank, which is NP-hard to find (Hillar,
+        Lim, Most tensor problems are NP-hard, J. ACM 60 (2013)).
+
+        Raises
+        ------
+        InputError
+            A tolerance that means nothing; entries that are not finite.
+        """
+        tol = checked_tolerance(tol, None, self.cores[0])
+        made = merged([numpy_of(u) for u in self.cores], tol * norm(self.norm()))
+        return self._made([like(u, self.cores[0]) for u in made])
 
     def diagnose(self, cosine: float = -0.95, growth: float = 10.0) -> Diagnosis:
         """Whether components grow without bound against each other.
@@ -172,7 +273,3 @@ class CP(Linear):
         ]
         total = float(np.linalg.norm(sizes))
         return Diagnosis(total / size if size else float("inf"), cosines, tuple(found))
-
-    def __repr__(self) -> str:
-        kind = str(self.dtype).removeprefix("torch.")
-        return f"CP of shape {self.shape}, rank {self.rank}: {self.size} numbers, {kind}"

@@ -1,4 +1,4 @@
-"""What stands in brackets behind a tensor in a format, checked and put in one form."""
+"""Indices, axes and shapes that users give, checked and put in one form."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks.arrays import Array, is_array, namespace
 
 
 def normal(index: Any, shape: Sequence[int]) -> list[int | slice]:
@@ -77,3 +78,52 @@ def axes(given: int | Sequence[int] | None, d: int) -> list[int]:
     if len(set(found)) < len(found):
         raise InputError(f"axes: each is expected once, not {tuple(listed)}")
     return found
+
+
+def permutation(order: Sequence[int], d: int) -> list[int]:
+    """An order of all modes.
+
+    Raises
+    ------
+    InputError
+        A mode that is missing or stands twice.
+    """
+    listed = [operator.index(k) for k in order]
+    if sorted(listed) != list(range(d)):
+        raise InputError(f"permute: each of 0 … {d - 1} is expected once, not {tuple(order)}")
+    return listed
+
+
+def points(indices: Any, shape: Sequence[int], x: Array, name: str = "at") -> Array:
+    """An integer array ``[batch, d]`` of the library of `x`; inside of the shape where it is known.
+
+    Arrays of PyTorch and JAX are taken as they are: to look at them would wait for the device.
+
+    Raises
+    ------
+    ShapeError, InputError
+        Rows of another length, no integers, or an index outside of its mode.
+    """
+    d = len(shape)
+    known = isinstance(indices, np.ndarray) or not is_array(indices)
+    chosen = np.asarray(indices) if known else indices
+    if chosen.ndim != 2 or chosen.shape[1] != d:
+        raise ShapeError(
+            f"{name}: an integer array [batch, {d}] is expected, not {tuple(chosen.shape)}"
+        )
+    if known:
+        if chosen.dtype.kind not in "iu":
+            raise InputError(f"{name}: integers are expected, not {chosen.dtype}")
+        if len(chosen) and ((chosen < 0) | (chosen >= np.array(shape))).any():
+            raise InputError(f"{name}: an index is outside of the shape {tuple(shape)}")
+        if not isinstance(x, np.ndarray):
+            chosen = namespace(x).asarray(chosen)
+    return chosen
+
+
+def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Positive integers, at least one."""
+    listed = tuple(int(n) for n in shape)
+    if not listed or any(n < 1 for n in listed):
+        raise ShapeError(f"shape: positive integers are expected, not {tuple(shape)}")
+    return listed

@@ -1,4 +1,4 @@
-"""Operators that formats share: each says how to add, scale and multiply elementwise."""
+"""Operators that formats share: each says how to add and multiply elementwise."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from tensorcalculus.networks.arrays import (
     is_array,
     namespace,
     same_type,
+    zeros,
 )
-from tensorcalculus.networks.formats.base import Format
+from tensorcalculus.networks.formats.elementary import Elementary
 
 
-class Linear(Format):
+class Linear(Elementary):
     """A tensor whose sums and products are of the same format."""
 
     __slots__ = ()
@@ -33,66 +34,108 @@ class Linear(Format):
         """The number of modes."""
         return len(self.shape)
 
+    # What a format says; the other one is of the same shape, library and type.
+
     def _plus(self, other: Any) -> Self:
         raise NotImplementedError
 
     def _times(self, other: Any) -> Self:
         raise NotImplementedError
 
-    def _scaled(self, c: Any) -> Self:
-        """The first array multiplied: in all formats the tensor is linear in it."""
-        first, *rest = self.cores
-        return self._made(same_type([first * c, *rest], "*"), *self._fields())
-
-    def dot(self, other: Any) -> Array:
-        """``sum(conj(self)*other)``."""
+    def _dot(self, other: Any) -> Array:
         raise NotImplementedError
 
-    def _common(self, other: Any, name: str) -> tuple[Self, Self]:
-        """Both of one type; shapes must agree."""
-        if self.shape != other.shape:
-            raise ShapeError(f"{name}: shapes {self.shape} and {other.shape} differ")
+    def _is_partner(self, other: object) -> bool:
+        """Whether `other` is of the same format."""
+        return isinstance(other, type(self))
+
+    def _agree(self, other: Any, name: str) -> None:
+        """Raise an error where what is held besides cores differs."""
+
+    def _common(self, other: Any, name: str, shapes: bool = True) -> tuple[Self, Self]:
+        """Both of one library and type; shapes must agree, if asked for."""
+        if not self._is_partner(other):
+            kind = type(self).__name__
+            raise InputError(f"{name}: a {kind} is expected, not {type(other).__name__}")
+        if shapes:
+            if self.shape != other.shape:
+                raise ShapeError(f"{name}: shapes {self.shape} and {other.shape} differ")
+            self._agree(other, name)
+        if self.dtype == other.dtype and type(self.cores[0]) is type(other.cores[0]):
+            return self, other
         both = same_type([*self.cores, *other.cores], name)
         count = len(self.cores)
-        return (
-            self._made(both[:count], *self._fields()),
-            other._made(both[count:], *other._fields()),
-        )
+        return self._like(both[:count]), other._like(both[count:])
+
+    # What all have
 
     def __add__(self, other: Any) -> Any:
-        """The sum: ranks add."""
-        if not isinstance(other, type(self)):
+        """The sum: ranks add.  A number is added to all entries."""
+        if isinstance(other, numbers.Number):
+            other = self._constant(other)
+        if not self._is_partner(other):
             return NotImplemented
         a, b = self._common(other, "+")
         return a._plus(b)
 
+    __radd__ = __add__
+
+    def _constant(self, value: Any) -> Any:
+        """A number in the place of all entries."""
+        return self.constant(self.shape, value, self.cores[0])
+
     def __neg__(self) -> Self:
-        return self._scaled(-1)
+        return self * -1
+
+    def __pos__(self) -> Self:
+        return self
 
     def __sub__(self, other: Any) -> Any:
-        return self + -other if isinstance(other, type(self)) else NotImplemented
+        if self._is_partner(other) or isinstance(other, numbers.Number):
+            return self + -1 * other  # type: ignore[operator]
+        return NotImplemented
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
 
     def __mul__(self, other: Any) -> Any:
         """By a number, or elementwise: ranks multiply."""
-        if isinstance(other, type(self)):
+        if self._is_partner(other):
             a, b = self._common(other, "*")
             return a._times(b)
-        if isinstance(other, numbers.Number) or (is_array(other) and other.ndim == 0):
-            return self._scaled(other)
+        if is_number(other):
+            first, *rest = self.cores
+            # In all formats the tensor is linear in the first array.
+            return self._like(same_type([first * other, *rest], "*"))
         return NotImplemented
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
-        return (
-            self._scaled(1 / other) if isinstance(other, int | float | complex) else NotImplemented
-        )
+        if is_number(other):
+            first, *rest = self.cores
+            return self._like(same_type([first / other, *rest], "/"))
+        return NotImplemented
+
+    def dot(self, other: Any) -> Array:
+        """``sum(conj(self)*other)``, without forming either.
+
+        Raises
+        ------
+        ShapeError, InputError
+            Another shape or another format.
+        """
+        a, b = self._common(other, "dot")
+        return a._dot(b)
 
     def norm(self) -> Array:
-        """The Frobenius norm, ``sqrt(dot(self, self))``: half of the digits where terms cancel."""
-        value = self.dot(self)
-        xp = namespace(value) if is_array(value) else namespace(self.cores[0])
-        return xp.sqrt(abs(xp.real(value) if xp.isdtype(self.dtype, "complex floating") else value))
+        """The Frobenius norm, exact to rounding also for small differences of large terms."""
+        raise NotImplementedError
+
+
+def is_number(x: object) -> bool:
+    """A number, or an array without axes."""
+    return isinstance(x, numbers.Number) or (is_array(x) and x.ndim == 0)  # type: ignore[attr-defined]
 
 
 def dense_input(a: Any, least: int = 1) -> Array:
@@ -137,12 +180,11 @@ def block_diagonal(a: Array, b: Array, joined: Sequence[int] = ()) -> Array:
     xp = namespace(a)
     axes = [k for k in range(a.ndim) if k not in joined]
     sides = tuple(a.shape), tuple(b.shape)
-    device = {"device": a.device} if hasattr(a, "detach") else {}
     parts = []
     for x, other, first in ((a, sides[1], True), (b, sides[0], False)):
         for k in axes[1:]:
             shape = (*x.shape[:k], other[k], *x.shape[k + 1 :])
-            zeros = xp.zeros(shape, dtype=x.dtype, **device)
-            x = xp.concat([x, zeros] if first else [zeros, x], axis=k)
+            none = zeros(shape, x)
+            x = xp.concat([x, none] if first else [none, x], axis=k)
         parts.append(x)
     return xp.concat(parts, axis=axes[0])

@@ -8,7 +8,7 @@ import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import like, namespace
-from tensorcalculus.networks.formats.modes import checked_shape
+from tensorcalculus.networks.formats.indexing import checked_shape
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_matrix import TTMatrix
 

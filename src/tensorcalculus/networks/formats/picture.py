@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 _MOST_SHOWN = 12
+_MOST_RANKS = 8
+
+
+def shape(sizes: Sequence[int]) -> str:
+    """A shape in words; many equal modes as a power."""
+    if len(sizes) > _MOST_RANKS and len(set(sizes)) == 1:
+        return f"{sizes[0]}^{len(sizes)}"
+    return str(tuple(sizes))
+
+
+def ranks(listed: Sequence[int]) -> str:
+    """Ranks in words; of many the largest."""
+    if len(listed) > _MOST_RANKS:
+        return f"ranks up to {max(listed)}"
+    return f"ranks {', '.join(map(str, listed))}"
 
 
 def chain(shape: Sequence[object], ranks: Sequence[int], ring: bool = False) -> str:
@@ -47,3 +63,32 @@ def html(title: str, shape: Sequence[object], ranks: Sequence[int]) -> str:
             bar = f"<div style='height:4px;width:{width}px;background:#4878a8'></div>"
             cells.append(f"<td style='text-align:center'>{ranks[k + 1]}{bar}</td>")
     return f"<b>{title}</b><table><tr>{''.join(cells)}</tr></table>"
+
+
+Part = str | tuple[str, Sequence[tuple[object, Any]]]
+"""A leaf as text, or what stands at a node and, below it, pairs of a bond and a part."""
+
+
+def tree(top: Part) -> str:
+    """A tree with its root at the left, a leaf a line; of many leaves the middle is left out."""
+    lines = _branches(top)
+    if len(lines) > _MOST_SHOWN:
+        half = _MOST_SHOWN // 2
+        lines = [*lines[:half], "  ┆", *lines[-half:]]
+    return "\n".join(lines)
+
+
+def _branches(part: Part) -> list[str]:
+    if isinstance(part, str):
+        return [part]
+    head, below = part
+    lines = []
+    for k, (bond, child) in enumerate(below):
+        last = k == len(below) - 1
+        joint = ("─" if last else "┬") if k == 0 else ("└" if last else "├")
+        start = f"{head}─" if k == 0 else " " * (len(head) + 1)
+        first, *others = _branches(child)
+        lines.append(f"{start}{joint}─{bond}─{first}")
+        space = " " * (len(head) + 1) + (" " if last else "│") + " " * (len(str(bond)) + 2)
+        lines += [space + line for line in others]
+    return lines

@@ -10,9 +10,11 @@ import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import Array
+from tensorcalculus.networks.formats import conversion
 from tensorcalculus.networks.formats.reshaping import reshaped
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_svd import decompose
+from tensorcalculus.networks.structure import Structure
 
 _MOST_BITS_SAMPLED = 12
 _BITS_A_MODE = 4
@@ -52,13 +54,15 @@ class QTT(TT):
     def _fields(self) -> tuple[Any, ...]:
         return (self.interval,)
 
-    def _like(self, cores: Sequence[Array]) -> QTT:
-        return QTT._made(cores, self.interval)
-
-    def _with(self, other: TT, name: str) -> tuple[Sequence[Array], Sequence[Array]]:
+    def _agree(self, other: TT, name: str) -> None:
         if isinstance(other, QTT) and other.interval != self.interval:
             raise InputError(f"{name}: intervals {self.interval} and {other.interval} differ")
-        return super()._with(other, name)
+
+    @classmethod
+    def _places(cls, structure: Structure, *fields: Any) -> list[conversion.Place]:
+        if set(structure.sizes[i] for i in structure.out) != {2}:
+            raise conversion.NotThisFormat("modes of length 2 are expected")
+        return super()._places(structure)
 
     @property
     def bits(self) -> int:

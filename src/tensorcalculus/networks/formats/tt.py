@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     Array,
+    checked_tolerance,
     floating,
     gaussian,
     is_array,
-    is_complex,
+    like,
     namespace,
     numpy_of,
     same_type,
+    svd,
 )
-from tensorcalculus.networks.formats import algebra, chains, indexing, picture, storage
-from tensorcalculus.networks.formats.modes import Modes, checked_shape, ones
+from tensorcalculus.networks.formats import algebra, chains, conversion, indexing, picture
+from tensorcalculus.networks.formats.elementary import bonds
+from tensorcalculus.networks.formats.modes import Modes
+from tensorcalculus.networks.formats.reshaping import permuted, reshaped
 from tensorcalculus.networks.formats.rounding import (
     push_left,
     push_right,
     round_chain,
     round_train,
 )
+from tensorcalculus.networks.formats.spectra import Spectra
 from tensorcalculus.networks.formats.tt_svd import decompose
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 
-class TT(Modes):
+class TT(Modes, Spectra):
     """A tensor train: ``a[i1, …, id] = G1[:, i1, :] @ G2[:, i2, :] @ … @ Gd[:, id, :]``.
 
     Cores have shapes ``[r_{k-1}, n_k, r_k]`` with ``r_0 = r_d = 1``; they are arrays of NumPy,
@@ -90,12 +95,7 @@ class TT(Modes):
         object.__setattr__(self, "info", None)
         return super()._set(cores, *fields)
 
-    def _train(self, cores: Sequence[Array]) -> TT:
-        """A train of new cores."""
-        return TT._made(cores)
-
-    def _like(self, cores: Sequence[Array]) -> TT:
-        """A train of new cores that keeps what subclasses know, where it still holds."""
+    def _plain(self, cores: Sequence[Array]) -> TT:
         return TT._made(cores)
 
     # Constructors
@@ -161,16 +161,11 @@ class TT(Modes):
 
         Ranks larger than the sizes of the two sides of a cut allow are made as asked for.
         """
-        shape = checked_shape(shape)
+        shape = indexing.checked_shape(shape)
         d = len(shape)
-        inner = [int(rank)] * (d - 1) if isinstance(rank, int | np.integer) else list(rank)
-        if len(inner) == d + 1:
-            inner = inner[1:-1]
-        if len(inner) != d - 1 or any(r < 1 for r in inner):
-            raise ShapeError(
-                f"random: rank must be a positive integer or {d - 1} of them, not {rank!r}"
-            )
-        ranks = [1, *inner, 1]
+        if not isinstance(rank, int | np.integer) and len(rank) == d + 1:
+            rank = list(rank)[1:-1]
+        ranks = [1, *bonds(rank, d - 1), 1]
         x = np.empty(0) if like is None else like
         rng = np.random.default_rng(seed)
         cores = [
@@ -180,30 +175,11 @@ class TT(Modes):
         return TT._made(cores)
 
     @classmethod
-    def ones(cls, shape: Sequence[int], like: Array | None = None) -> TT:
-        """The train of ones, of rank 1."""
-        return cls.constant(shape, 1.0, like)
+    def _rank_one(cls, vectors: Sequence[Array]) -> TT:
+        return TT._made([v.reshape(1, -1, 1) for v in vectors])
 
-    @classmethod
-    def zeros(cls, shape: Sequence[int], like: Array | None = None) -> TT:
-        """The train of zeros, of rank 1."""
-        return cls.constant(shape, 0.0, like)
-
-    @classmethod
-    def constant(cls, shape: Sequence[int], value: complex, like: Array | None = None) -> TT:
-        """The train of one number everywhere, of rank 1."""
-        x = np.empty(0) if like is None else like
-        cores = [ones((1, n, 1), x) for n in checked_shape(shape)]
-        return TT._made(same_type(algebra.scaled(cores, value), "constant"))
-
-    @classmethod
-    def outer(cls, vectors: Sequence[Any]) -> TT:
-        """The outer product of vectors, of rank 1."""
-        made = same_type(vectors, "outer")
-        for k, v in enumerate(made):
-            if v.ndim != 1 or not v.shape[0]:
-                raise ShapeError(f"outer: vector {k} has shape {tuple(v.shape)}")
-        return TT._made([v.reshape(1, -1, 1) for v in made])
+    def _constant(self, value: Any) -> TT:
+        return TT.constant(self.shape, value, self.cores[0])
 
     # What it is
 
@@ -212,117 +188,87 @@ class TT(Modes):
         """All bonds, with the 1 at both ends."""
         return (1, *(core.shape[2] for core in self.cores))
 
+    def _network(self) -> Network:
+        return builders.tt(self.ndim, n=self.shape, ranks=self.ranks, ends=True)
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.train(structure)
+
     def to_dense(self) -> Array:
         """The array of all entries."""
         return algebra.dense(self.cores)
 
-    def at(self, indices: Any) -> Array:
-        """Entries at the rows of an integer array ``[batch, d]``.
+    def to_tt(self) -> TT:
+        """The same as a plain train."""
+        return TT._made(self.cores)
 
-        Raises
-        ------
-        ShapeError, InputError
-            Rows of another length, or an index outside of its mode.
-        """
-        known = isinstance(indices, np.ndarray) or not is_array(indices)
-        chosen = np.asarray(indices) if known else indices
-        if chosen.ndim != 2 or chosen.shape[1] != self.ndim:
-            raise ShapeError(
-                f"at: an integer array [batch, {self.ndim}] is expected, not {tuple(chosen.shape)}"
-            )
-        if known:
-            if chosen.dtype.kind not in "iu":
-                raise InputError(f"at: integers are expected, not {chosen.dtype}")
-            if len(chosen) and ((chosen < 0) | (chosen >= np.array(self.shape))).any():
-                raise InputError(f"at: an index is outside of the shape {self.shape}")
-            if not isinstance(self.cores[0], np.ndarray):
-                chosen = namespace(self.cores[0]).asarray(chosen)
-        return algebra.entries(self.cores, chosen)
-
-    def __getitem__(self, index: Any) -> Any:
-        """A train for the modes that slices keep, or one entry where all indices are integers."""
-        chosen = indexing.normal(index, self.shape)
-        xp = namespace(self.cores[0])
-        cores = []
-        for core, item in zip(self.cores, chosen, strict=True):
-            if isinstance(item, slice) and (item.step or 1) < 0:
-                # PyTorch has no negative steps.
-                picked = np.arange(core.shape[1])[item].copy()
-                cores.append(xp.take(core, xp.asarray(picked), axis=1))
-            else:
-                cores.append(core[:, item, :])
-        made = algebra.absorb(cores)
-        return TT._made(made) if isinstance(made, list) else made
-
-    def __repr__(self) -> str:
+    def _told_ranks(self) -> str:
         inner = self.ranks[1:-1]
-        told = ", ".join(map(str, inner)) if len(inner) <= 8 else f"up to {max(inner)}"
-        ranks = f", ranks {told}" if inner else ""
-        kind = str(self.dtype).removeprefix("torch.")
-        entries = math.prod(self.shape)
-        many = f"{entries:.3g}" if entries >= 10**7 else str(entries)
-        head = f"{type(self).__name__} of shape {_told(self.shape)}{ranks}"
-        drawn = picture.chain(self.shape, self.ranks).replace("\n", "\n  ")
-        return f"{head}: {self.size} of {many} numbers, {kind}\n  {drawn}"
+        return picture.ranks(inner) if inner else ""
+
+    def _drawn(self) -> str:
+        return picture.chain(self.shape, self.ranks)
 
     def _repr_html_(self) -> str:
         return picture.html(type(self).__name__, self.shape, self.ranks)
 
+    # Modes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the modes."""
+        return tuple(core.shape[1] for core in self.cores)
+
+    @property
+    def ndim(self) -> int:
+        """The number of modes."""
+        return len(self.cores)
+
+    def _carriers(self) -> list[tuple[int, int]]:
+        return [(k, 1) for k in range(self.ndim)]
+
+    def _without(self, cores: list[Array], gone: set[int]) -> Any:
+        made = algebra.absorb(cores)
+        return TT._made(made) if isinstance(made, list) else made
+
+    def _entries(self, indices: Array) -> Array:
+        return algebra.entries(self.cores, indices)
+
+    def _tensor(self, other: TT) -> TT:
+        return TT._made([*self.cores, *other.cores])
+
+    def permute(self, order: Sequence[int], tol: float = 1e-12) -> TT:
+        """Mode k of the result is mode ``order[k]``; neighbours are swapped by SVDs, to `tol`."""
+        tol = checked_tolerance(tol, None, self.cores[0])
+        return TT._made(permuted(self.cores, indexing.permutation(order, self.ndim), tol))
+
+    def reshape(self, shape: Sequence[int], tol: float = 1e-12) -> TT:
+        """The same entries, in row-major order, in another shape; modes are merged and split.
+
+        From and to quantised trains: ``t.reshape((2,) * 20)``.
+
+        Raises
+        ------
+        ShapeError
+            Another number of entries.
+        """
+        tol = checked_tolerance(tol, None, self.cores[0])
+        return TT._made(reshaped(self.cores, indexing.checked_shape(shape), tol))
+
     # Algebra
 
-    def _with(self, other: TT, name: str) -> tuple[Sequence[Array], Sequence[Array]]:
-        """Cores of both, of one type; shapes must agree."""
-        if self.shape != other.shape:
-            raise ShapeError(f"{name}: shapes {self.shape} and {other.shape} differ")
-        if self.dtype == other.dtype and type(self.cores[0]) is type(other.cores[0]):
-            return self.cores, other.cores
-        both = same_type([*self.cores, *other.cores], name)
-        return both[: self.ndim], both[self.ndim :]
+    def _is_partner(self, other: object) -> bool:
+        return isinstance(other, TT)
 
-    def __add__(self, other: Any) -> TT:
-        """The sum: ranks add.  A number is added to all entries."""
-        if isinstance(other, numbers.Number):
-            other = TT.constant(self.shape, other, self.cores[0])  # type: ignore[arg-type]
-        if not isinstance(other, TT):
-            return NotImplemented
-        return self._like(algebra.add(*self._with(other, "+")))
+    def _plus(self, other: TT) -> TT:
+        return self._like(algebra.add(self.cores, other.cores))
 
-    __radd__ = __add__
+    def _times(self, other: TT) -> TT:
+        return self._like(algebra.hadamard(self.cores, other.cores))
 
-    def __neg__(self) -> TT:
-        return self * -1
-
-    def __pos__(self) -> TT:
-        return self
-
-    def __sub__(self, other: Any) -> TT:
-        if not isinstance(other, TT | numbers.Number):
-            return NotImplemented
-        return self + -1 * other  # type: ignore[operator]
-
-    def __rsub__(self, other: Any) -> TT:
-        return -self + other
-
-    def __mul__(self, other: Any) -> TT:
-        """By a number, or elementwise by a train: ranks multiply (see :meth:`multiply`)."""
-        if isinstance(other, TT):
-            return self._like(algebra.hadamard(*self._with(other, "*")))
-        if isinstance(other, numbers.Number) or (is_array(other) and other.ndim == 0):
-            return self._like(same_type(algebra.scaled(self.cores, other), "*"))
-        return NotImplemented
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> TT:
-        if isinstance(other, numbers.Number) or (is_array(other) and other.ndim == 0):
-            return self._like(
-                same_type([self.cores[0] / other, *self.cores[1:]], "/")  # type: ignore[operator]
-            )
-        return NotImplemented
-
-    def conj(self) -> TT:
-        """The complex conjugate."""
-        return self._like([core.conj() for core in self.cores])
+    def _dot(self, other: TT) -> Array:
+        return algebra.dot(self.cores, other.cores)
 
     def multiply(
         self, other: TT, tol: float = 1e-8, max_rank: int | None = None, seed: int = 0
@@ -333,14 +279,10 @@ class TT(Modes):
         products of rank ``l``; the error is at most ``tol*norm`` of the product.  See
         :meth:`round` for the tolerance; `seed` is that of the sketch.
         """
-        a, b = self._with(other, "multiply")
-        chain = chains.Hadamard(a, b)
+        a, b = self._common(other, "multiply")
+        chain = chains.Hadamard(a.cores, b.cores)
         start = 2 * max(*self.ranks, *other.ranks)
         return self._like(round_chain(chain, tol, max_rank, start, seed))
-
-    def dot(self, other: TT) -> Array:
-        """``sum(conj(self)*other)``, ``O(d n r^3)``."""
-        return algebra.dot(*self._with(other, "dot"))
 
     def norm(self) -> Array:
         """The Frobenius norm, exact to rounding also for differences of nearly equal trains."""
@@ -381,6 +323,22 @@ class TT(Modes):
         push_right(cores, 0, center % d)
         push_left(cores, center % d, d - 1)
         return self._like(cores)
+
+    def singular_values(self) -> list[np.ndarray]:
+        """Those of the unfoldings, one array for each cut between two modes, in NumPy."""
+        cores, found = list(self.cores), []
+        push_left(cores, 0, self.ndim - 1)
+        for k in range(self.ndim - 1):
+            r, n, s = cores[k].shape
+            _, values, rest = svd(cores[k].reshape(r * n, s))
+            found.append(values)
+            rest = like(values[:, None], rest) * rest
+            s, m, t = cores[k + 1].shape
+            cores[k + 1] = (rest @ cores[k + 1].reshape(s, m * t)).reshape(-1, m, t)
+        return found
+
+    def _told_cut(self, name: Any) -> str:
+        return f"modes 0 to {name} and the others" if name else "mode 0 and the others"
 
     def sample(
         self, count: int, seed: int = 0, squared: bool = False
@@ -438,54 +396,3 @@ class TT(Modes):
             object.__setattr__(found, "info", made.info)
             return found
         return made
-
-    @staticmethod
-    def concatenate(parts: Sequence[TT], axis: int = 0) -> TT:
-        """Trains one behind the other along a mode; ranks add.
-
-        Raises
-        ------
-        ShapeError
-            Other modes than `axis` differ.
-        """
-        if not parts:
-            raise ShapeError("concatenate: at least one train is expected")
-        (axis,) = indexing.axes(axis, parts[0].ndim)
-        total = sum(part.shape[axis] for part in parts)
-        made: TT | None = None
-        start = 0
-        for part in parts:
-            core = part.cores[axis]
-            xp = namespace(core)
-            r, n, s = core.shape
-            device = {"device": core.device} if hasattr(core, "detach") else {}
-            before = xp.zeros((r, start, s), dtype=core.dtype, **device)
-            behind = xp.zeros((r, total - start - n, s), dtype=core.dtype, **device)
-            wide = xp.concat([before, core, behind], axis=1)
-            term = TT._made([*part.cores[:axis], wide, *part.cores[axis + 1 :]])
-            made = term if made is None else made + term
-            start += n
-        assert made is not None
-        return made
-
-    # Files
-
-    def save(self, path: str | Path) -> Path:
-        """Write cores to an `.npz` file, without pickle; the path that was written."""
-        return storage.write(path, "TT", self.cores)
-
-    @classmethod
-    def load(cls, path: str | Path) -> TT:
-        """The train of a file that :meth:`save` wrote, in NumPy."""
-        return TT(storage.read(path, "TT"))
-
-    @property
-    def is_complex(self) -> bool:
-        """Whether the numbers are of a complex type."""
-        return is_complex(self.cores[0])
-
-
-def _told(shape: Sequence[int]) -> str:
-    if len(shape) > 8 and len(set(shape)) == 1:
-        return f"{shape[0]}^{len(shape)}"
-    return str(tuple(shape))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-import numbers
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tensorcalculus.errors import ShapeError
+from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import Array, floating, is_array, like, namespace, same_type
-from tensorcalculus.networks.formats import algebra, chains, picture
+from tensorcalculus.networks.formats import algebra, chains, conversion, indexing, picture
 from tensorcalculus.networks.formats.base import Format
-from tensorcalculus.networks.formats.modes import checked_shape
+from tensorcalculus.networks.formats.linear import is_number
 from tensorcalculus.networks.formats.rounding import round_chain, round_train
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.formats.tt_svd import decompose
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
 
 
 class TTMatrix(Format):
@@ -76,7 +79,7 @@ class TTMatrix(Format):
             `a` is no matrix of these shapes, or they have different numbers of modes.
         """
         a = floating(a)
-        rows, columns = checked_shape(row_shape), checked_shape(column_shape)
+        rows, columns = indexing.checked_shape(row_shape), indexing.checked_shape(column_shape)
         d = len(rows)
         if tuple(a.shape) != (math.prod(rows), math.prod(columns)) or len(columns) != d:
             raise ShapeError(
@@ -104,7 +107,7 @@ class TTMatrix(Format):
     @classmethod
     def eye(cls, shape: Sequence[int], like: Array | None = None) -> TTMatrix:
         """The identity, of rank 1."""
-        return cls.kron([np.eye(n) for n in checked_shape(shape)], like)
+        return cls.kron([np.eye(n) for n in indexing.checked_shape(shape)], like)
 
     @classmethod
     def kron(cls, matrices: Sequence[Any], like: Array | None = None) -> TTMatrix:
@@ -149,6 +152,15 @@ class TTMatrix(Format):
         """The train whose modes are pairs of row and column modes."""
         return TT._made([core.reshape(core.shape[0], -1, core.shape[3]) for core in self.cores])
 
+    def _network(self) -> Network:
+        return builders.tt_matrix(
+            len(self.cores), n=self.row_shape, m=self.column_shape, ranks=self.ranks, ends=True
+        )
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.train(structure, modes=2)
+
     def to_dense(self) -> Array:
         """The matrix of all entries."""
         d = len(self.cores)
@@ -156,6 +168,36 @@ class TTMatrix(Format):
         full = algebra.dense(self.train().cores).reshape(modes)
         order = [*range(0, 2 * d, 2), *range(1, 2 * d, 2)]
         return namespace(full).permute_dims(full, order).reshape(self.shape)
+
+    def at(self, rows: Any, columns: Any) -> Array:
+        """Entries at pairs of a row and a column: integer arrays ``[batch, d]`` of their digits.
+
+        Raises
+        ------
+        ShapeError, InputError
+            Rows of another length, or an index outside of its mode.
+        """
+        core, modes = self.cores[0], self.column_shape
+        i = indexing.points(rows, self.row_shape, core, "at: rows")
+        j = indexing.points(columns, modes, core, "at: columns")
+        if i.shape[0] != j.shape[0]:
+            raise ShapeError(f"at: {i.shape[0]} rows and {j.shape[0]} columns differ in number")
+        paired = [i[:, k] * n + j[:, k] for k, n in enumerate(modes)]
+        return algebra.entries(self.train().cores, namespace(i).stack(paired, axis=1))
+
+    def __getitem__(self, index: Any) -> Array:
+        """The entry of a row and a column, each a number or the tuple of its digits.
+
+        Raises
+        ------
+        InputError
+            Something else, or a number outside of the matrix.
+        """
+        if not isinstance(index, tuple) or len(index) != 2:
+            raise InputError("TTMatrix: A[i, j] takes a row and a column; for many, use `at`")
+        sides = zip(index, (self.row_shape, self.column_shape), strict=True)
+        row, column = (_digits(number, modes) for number, modes in sides)
+        return self.at([row], [column])[0]
 
     def __repr__(self) -> str:
         cells = [f"{m}×{n}" for m, n in zip(self.row_shape, self.column_shape, strict=True)]
@@ -185,11 +227,14 @@ class TTMatrix(Format):
 
     def __mul__(self, other: Any) -> TTMatrix:
         """By a number."""
-        if not isinstance(other, numbers.Number):
+        if not is_number(other):
             return NotImplemented
         return self._again((self.train() * other).cores)
 
     __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> TTMatrix:
+        return self._again((self.train() / other).cores) if is_number(other) else NotImplemented
 
     def _told(self) -> str:
         return f"rows {self.row_shape} and columns {self.column_shape}"
@@ -233,10 +278,6 @@ class TTMatrix(Format):
         """The transpose."""
         return TTMatrix._made([core.swapaxes(1, 2) for core in self.cores])
 
-    def conj(self) -> TTMatrix:
-        """The complex conjugate."""
-        return TTMatrix._made([core.conj() for core in self.cores])
-
     def round(self, tol: float = 1e-8, max_rank: int | None = None) -> TTMatrix:
         """Smaller ranks, ``norm(self - rounded) <= tol*norm(self)`` (see :meth:`TT.round`)."""
         return self._again(round_train(self.train().cores, tol, max_rank))
@@ -261,6 +302,26 @@ class TTMatrix(Format):
         value = algebra.absorb(diagonals)
         assert not isinstance(value, list)
         return value
+
+
+def _digits(number: Any, modes: tuple[int, ...]) -> list[int]:
+    """The index of each mode of a row-major number, in Python's integers, as it may be large."""
+    if isinstance(number, tuple):
+        return [operator.index(k) for k in number]
+    try:
+        rest, total = operator.index(number), math.prod(modes)
+    except TypeError:
+        raise InputError(
+            f"TTMatrix: a row and a column are integers or tuples of them, not"
+            f" {type(number).__name__}; for many, use `at`"
+        ) from None
+    if not -total <= rest < total:
+        raise InputError(f"TTMatrix: {number} is outside of {total} rows or columns")
+    rest, digits = rest % total, []
+    for n in reversed(modes):
+        rest, k = divmod(rest, n)
+        digits.append(k)
+    return digits[::-1]
 
 
 def _like(values: np.ndarray, x: Array) -> Array:

@@ -6,13 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
     NOT_DENSE,
     Array,
     H,
     check_memory,
     checked_tolerance,
+    flattened,
+    gaussian,
     is_tracked,
     namespace,
     norm,
@@ -20,20 +25,30 @@ from tensorcalculus.networks.arrays import (
     rank_within,
     same_type,
     svd,
-    triangular_factor,
 )
-from tensorcalculus.networks.formats import indexing
+from tensorcalculus.networks.formats import conversion, indexing, picture
 from tensorcalculus.networks.formats.adjoints import tucker_of_dense
+from tensorcalculus.networks.formats.algebra import dense
+from tensorcalculus.networks.formats.elementary import bonds
 from tensorcalculus.networks.formats.linear import (
-    Linear,
     block_diagonal,
     dense_input,
     mode_product,
     unfolded,
 )
+from tensorcalculus.networks.formats.modes import Modes
+from tensorcalculus.networks.formats.rounding import push_left, push_right
+from tensorcalculus.networks.formats.spectra import Spectra
+from tensorcalculus.networks.formats.tt import TT
+from tensorcalculus.networks.formats.tt_svd import compress, decompose
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
+
+_METHODS = ("hosvd", "st-hosvd", "hooi", "randomised")
+_OVERSAMPLED = 10
 
 
-class Tucker(Linear):
+class Tucker(Modes, Spectra):
     """``a[i1, …, id] = sum core[j1, …, jd]*U1[i1, j1]*…*Ud[id, jd]``; `cores` is (core, U1 … Ud).
 
     De Lathauwer, De Moor, Vandewalle, A multilinear singular value decomposition, SIAM J. Matrix
@@ -68,6 +83,12 @@ class Tucker(Linear):
         self._set(made)
 
     @classmethod
+    def _from_parts(cls, cores: Sequence[Array], fields: Sequence[Any]) -> Tucker:
+        return cls(cores[0], cores[1:])
+
+    # Constructors
+
+    @classmethod
     def from_dense(
         cls,
         a: Any,
@@ -75,6 +96,7 @@ class Tucker(Linear):
         ranks: Sequence[int] | None = None,
         method: str = "st-hosvd",
         sweeps: int = 20,
+        seed: int = 0,
     ) -> Tucker:
         """``norm(a - tucker) <= tol*norm(a)``, unless `ranks` bounds the ranks.
 
@@ -90,17 +112,23 @@ class Tucker(Linear):
             after the other, the array shrinking (Vannieuwenhoven, Vandebril, Meerbergen, A new
             truncation strategy, SIAM J. Sci. Comput. 34 (2012), algorithm 1).  ``"hooi"``: then
             improved at these ranks by alternating least squares (De Lathauwer, On the best rank-1
-            and rank-(R1, …, RN) approximation, 2000).
+            and rank-(R1, …, RN) approximation, 2000).  ``"randomised"``: ST-HOSVD by sketches
+            (Che, Wei, Randomized algorithms for the approximations of Tucker and the tensor train
+            decompositions, Adv. Comput. Math. 45 (2019)).  Without `ranks` a sketch is checked
+            against `tol` and given up where it does not do; with them it has 10 columns more than
+            the rank, and one step of a block Krylov method.
         sweeps
             Limit on sweeps of HOOI.
+        seed
+            Of the sketches.
 
         PyTorch and JAX differentiate ``"st-hosvd"`` at the ranks found, right where singular values
         are equal or 0; under ``jax.jit`` the ranks are `ranks`.
         """
         a = dense_input(a)
         tol = checked_tolerance(tol, None, a)
-        if method not in ("hosvd", "st-hosvd", "hooi"):
-            raise InputError(f"method: 'hosvd', 'st-hosvd' or 'hooi' is expected, not {method!r}")
+        if method not in _METHODS:
+            raise InputError(f"method: one of {', '.join(_METHODS)} is expected, not {method!r}")
         d = a.ndim
         if ranks is not None and (len(ranks) != d or min(ranks) < 1):
             raise InputError(f"ranks: {d} positive integers are expected, not {tuple(ranks)}")
@@ -113,14 +141,61 @@ class Tucker(Linear):
             return cls._made(tucker_of_dense(a, tol, ranks))
         delta = tol * norm(a) / math.sqrt(d)
         core, factors = a, []
+        rng = np.random.default_rng(seed)
         for k in range(d):
             source = a if method == "hosvd" else core
             most = None if ranks is None else int(ranks[k])
-            factors.append(_basis(source, k, delta, most))
+            if method == "randomised":
+                factors.append(_sketched_basis(source, k, delta, most, rng))
+            else:
+                factors.append(_basis(source, k, delta, most))
             core = mode_product(core, H(factors[k]), k)
         if method == "hooi":
             core, factors = _improved(a, core, factors, sweeps)
         return cls._made([core, *factors])
+
+    @classmethod
+    def from_tt(cls, t: TT, tol: float = 1e-12) -> Tucker:
+        """``norm(t - tucker) <= tol*norm(t)``: the HOSVD, from the cores; no dense array is made.
+
+        With orthonormal cores on both sides, core k has the singular values of mode k.  The core of
+        the result has ``prod(ranks)`` entries.
+        """
+        tol = checked_tolerance(tol, None, t.cores[0])
+        cores = list(t.cores)
+        push_left(cores, 0, t.ndim - 1)
+        delta = tol * norm(cores[0]) / math.sqrt(t.ndim)
+        factors, small = [], []
+        for k in range(t.ndim):
+            factors.append(_basis(cores[k], 1, delta, None))
+            small.append(mode_product(t.cores[k], H(factors[k]), 1))
+            if k + 1 < t.ndim:
+                push_right(cores, k, k + 1)
+        return cls._made([dense(small), *factors])
+
+    @classmethod
+    def random(
+        cls,
+        shape: Sequence[int],
+        rank: int | Sequence[int],
+        seed: int = 0,
+        like: Array | None = None,
+    ) -> Tucker:
+        """Gaussian core and factors, entries of variance 1; a rank for all modes, or for each."""
+        shape = indexing.checked_shape(shape)
+        ranks = bonds(rank, len(shape))
+        x = np.empty(0) if like is None else like
+        rng = np.random.default_rng(seed)
+        core = gaussian(tuple(ranks), x, rng) * math.prod(ranks) ** -0.5
+        pairs = zip(shape, ranks, strict=True)
+        return cls._made([core, *(gaussian((n, r), x, rng) for n, r in pairs)])
+
+    @classmethod
+    def _rank_one(cls, vectors: Sequence[Array]) -> Tucker:
+        core = namespace(vectors[0]).ones_like(vectors[0][:1]).reshape((1,) * len(vectors))
+        return cls._made([core, *(v.reshape(-1, 1) for v in vectors)])
+
+    # What it is
 
     @property
     def core(self) -> Array:
@@ -142,6 +217,13 @@ class Tucker(Linear):
         """The sides of the core."""
         return tuple(self.core.shape)
 
+    def _network(self) -> Network:
+        return builders.tucker(self.ndim, n=self.shape, ranks=self.ranks)
+
+    @classmethod
+    def _places(cls, structure: Structure) -> list[conversion.Place]:
+        return conversion.star(structure)
+
     def to_dense(self) -> Array:
         """The array of all entries."""
         check_memory(math.prod(self.shape), self.cores[0], "to_dense: the array", NOT_DENSE)
@@ -150,20 +232,52 @@ class Tucker(Linear):
             made = mode_product(made, u, k)
         return made
 
-    def __getitem__(self, index: Any) -> Any:
-        """A tensor of the modes that slices keep, or one entry."""
-        chosen = indexing.normal(index, self.shape)
-        core, kept = self.core, []
-        for k in reversed(range(self.ndim)):
-            item, u = chosen[k], self.factors[k]
-            if isinstance(item, int):
-                core = mode_product(core, u[item : item + 1], k)
-                core = core.reshape((*core.shape[:k], *core.shape[k + 1 :]))
-            else:
-                xp = namespace(u)
-                rows = xp.asarray(list(range(u.shape[0]))[item])
-                kept.append(xp.take(u, rows, axis=0))
-        return self._made([core, *reversed(kept)]) if kept else core
+    def to_tt(self) -> TT:
+        """The same tensor as a train, to rounding: TT-SVD of the core, times the factors."""
+        cores = decompose(self.core, 0.0, None)
+        pairs = zip(cores, self.factors, strict=True)
+        return TT._made([mode_product(g, u, 1) for g, u in pairs])
+
+    def _told_ranks(self) -> str:
+        return picture.ranks(self.ranks)
+
+    def _drawn(self) -> str:
+        pairs = zip(self.ranks, self.shape, strict=True)
+        return picture.tree(("■", [(r, f"● {n}") for r, n in pairs]))
+
+    # Modes
+
+    def _carriers(self) -> list[tuple[int, int]]:
+        return [(k + 1, 0) for k in range(self.ndim)]
+
+    def _without(self, cores: list[Array], gone: set[int]) -> Any:
+        core, *factors = cores
+        xp = namespace(core)
+        for k in sorted(gone, reverse=True):
+            core = xp.tensordot(core, factors.pop(k), axes=([k], [0]))
+        return self._made([core, *factors]) if factors else core
+
+    def _entries(self, indices: Array) -> Array:
+        rest = self.factors[0][indices[:, 0]] @ self.core.reshape(self.ranks[0], -1)
+        for k in range(1, self.ndim):
+            rows = self.factors[k][indices[:, k]]  # [batch, r]
+            # No -1 in the shape: the batch may be empty.
+            rest = rest.reshape(*rows.shape, math.prod(self.ranks[k + 1 :]))
+            rest = (rows[:, None, :] @ rest)[:, 0, :]
+        return rest[:, 0]
+
+    def _tensor(self, other: Tucker) -> Tucker:
+        core = self.core.reshape(-1, 1) * other.core.reshape(1, -1)
+        core = core.reshape(*self.ranks, *other.ranks)
+        return self._made([core, *self.factors, *other.factors])
+
+    def permute(self, order: Sequence[int]) -> Tucker:
+        """Mode k of the result is mode ``order[k]``: axes of the core, and factors."""
+        order = indexing.permutation(order, self.ndim)
+        core = namespace(self.core).permute_dims(self.core, order)
+        return self._made([core, *(self.factors[k] for k in order)])
+
+    # Algebra
 
     def _plus(self, other: Tucker) -> Tucker:
         xp = namespace(self.core)
@@ -182,17 +296,17 @@ class Tucker(Linear):
         ]
         return self._made([(a * b).reshape(sides), *factors])
 
-    def dot(self, other: Tucker) -> Array:
-        """``sum(conj(self)*other)``, by products of the factors."""
-        a, b = self._common(other, "dot")
-        made = b.core
-        for k, (u, v) in enumerate(zip(a.factors, b.factors, strict=True)):
+    def _dot(self, other: Tucker) -> Array:
+        made = other.core
+        for k, (u, v) in enumerate(zip(self.factors, other.factors, strict=True)):
             made = mode_product(made, H(u) @ v, k)
-        return namespace(made).sum(a.core.conj() * made)
+        return namespace(made).sum(self.core.conj() * made)
 
     def norm(self) -> Array:
-        """The Frobenius norm, from orthonormal factors: also of small differences to rounding."""
-        core = self._orthonormal().core
+        """The Frobenius norm, exact to rounding also for small differences."""
+        core = self.core
+        for k, u in enumerate(self.factors):
+            core = mode_product(core, flattened(u), k)
         return namespace(core).linalg.vector_norm(core.reshape(-1))
 
     def _orthonormal(self) -> Tucker:
@@ -210,22 +324,41 @@ class Tucker(Linear):
         pairs = zip(made.factors, small.factors, strict=True)
         return self._made([small.core, *(q @ u for q, u in pairs)])
 
-    def __repr__(self) -> str:
-        kind = str(self.dtype).removeprefix("torch.")
-        total = math.prod(self.shape)
-        ranks = ", ".join(map(str, self.ranks))
-        return (
-            f"Tucker of shape {self.shape}, ranks {ranks}: {self.size} of {total} numbers, {kind}"
-        )
+    def singular_values(self) -> list[np.ndarray]:
+        """Those of the unfolding of each mode, in NumPy."""
+        core = self._orthonormal().core
+        return [svd(_reduced(core, k))[1] for k in range(self.ndim)]
+
+
+def _reduced(a: Array, k: int) -> Array:
+    """A matrix with the left singular vectors and singular values of the unfolding of mode k."""
+    return H(flattened(H(unfolded(a, [k]))))
 
 
 def _basis(a: Array, k: int, delta: float, most: int | None) -> Array:
     """Orthonormal columns for mode k; what they leave out has a norm of at most `delta`."""
-    m = unfolded(a, [k])
-    if m.shape[1] > m.shape[0]:
-        m = H(triangular_factor(H(m)))
-    u, s, _ = svd(m)
+    u, s, _ = svd(_reduced(a, k))
     return u[:, : rank_within(s, delta, most)]
+
+
+def _sketched_basis(
+    a: Array, k: int, delta: float, most: int | None, rng: np.random.Generator
+) -> Array:
+    """The same from random combinations of the columns of the unfolding.
+
+    For a tolerance by a sketch that is checked (:func:`compress`); for a rank by two blocks of a
+    Krylov space (Musco, Musco, Randomized block Krylov methods for stronger and faster approximate
+    singular value decomposition, NIPS 2015).
+    """
+    m = unfolded(a, [k])
+    rows, columns = m.shape
+    if most is None or 2 * (most + _OVERSAMPLED) >= min(rows, columns):
+        return H(compress(H(m), delta, most, rng)[1])
+    first, _ = qr(m @ gaussian((columns, most + _OVERSAMPLED), a, rng))
+    # With the first block kept beside the iterated one, small singular values are not squared away.
+    q, _ = qr(namespace(a).concat([first, m @ (H(m) @ first)], axis=1))
+    u, s, _ = svd(H(flattened(H(m) @ q)))
+    return q @ u[:, : rank_within(s, delta, most)]
 
 
 def _improved(
