@@ -146,10 +146,13 @@ def _layered(
                if k != lacking and not (free and k == 2))  # fmt: skip
     if inner.outer or not stay or not (inner.rows and inner.columns and inner.summed):
         return None
-    layers = prod(sizes[i] for i in outer)
-    cost = inner.cost + layers * _EACH
+    m, n, k = (prod(sizes[i] for i in g) for g in (inner.rows, inner.columns, inner.summed))
+    each = _EACH
+    if m * n * k <= _TURNED and inner.orders[0][-1] == inner.orders[1][-1]:
+        each += _TURN * m * n * k
     if lacking == 2:
-        cost += _ENTRY * layers * prod(sizes[i] for i in z)
+        each += 2 * _ENTRY * m * n  # written, and read to be summed
+    cost = inner.cost + prod(sizes[i] for i in outer) * each
     orders = [o if k == lacking else outer + o for k, o in enumerate(inner.orders)]
     return replace(inner, outer=outer, orders=(orders[0], orders[1], orders[2]), cost=cost)
 
