@@ -23,7 +23,7 @@ LAZY = {"scipy", "lark", "cotengra", "rich", "typer", "torch", "jax", "array_api
 # A unit is a package or a module directly below the root; the root's own __init__ is ROOT.
 UNITS = {
     *("errors", "expr", "simplify", "calculus", "notation", "compiler", "optimize", "export"),
-    *("networks", "face", "api", "random_data", "check", "testing", "cli", ROOT),
+    *("networks", "fit", "face", "api", "random_data", "check", "testing", "cli", ROOT),
 }
 
 # What each unit may import, besides itself.
@@ -41,6 +41,7 @@ ALLOWED = {
     "optimize": {"expr", "simplify", "calculus", "compiler", "errors", "random_data"},
     # A network has the methods of an expression, which `face` gives.
     "networks": {"expr", "simplify", "calculus", "compiler", "errors", "face"},
+    "fit": {"expr", "optimize", "networks", "errors"},
     # The version of the package stands in what is written.
     "export": {"expr", "compiler", "errors", "random_data", ROOT},
     "check": UNITS - {"cli"},

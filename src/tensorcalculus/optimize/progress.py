@@ -18,7 +18,7 @@ _PAUSE = 0.1
 class Progress:
     """A status line on standard error by rich; ``None``: on a terminal, after a second."""
 
-    def __init__(self, wanted: bool | Callable[[Iteration], Any] | None, method: str) -> None:
+    def __init__(self, wanted: bool | Callable[[Any], Any] | None, method: str) -> None:
         self._call = wanted if callable(wanted) else None
         shown = wanted is True or (wanted is None and sys.stderr.isatty())
         self._shown = shown and self._call is None

@@ -88,7 +88,7 @@ class Linear(Format):
         return xp.sqrt(abs(xp.real(value) if xp.isdtype(self.dtype, "complex floating") else value))
 
 
-def dense_input(a: Any, least: int = 1) -> Array:
+def dense_input(a: Any, least: int = 1, name: str = "from_dense") -> Array:
     """An array to decompose, checked.
 
     Raises
@@ -99,11 +99,11 @@ def dense_input(a: Any, least: int = 1) -> Array:
     a = floating(a)
     if a.ndim < least or 0 in a.shape:
         raise ShapeError(
-            f"from_dense: at least {least} axes, none of length 0, are expected, not shape"
+            f"{name}: at least {least} axes, none of length 0, are expected, not shape"
             f" {tuple(a.shape)}"
         )
     if not bool(namespace(a).all(namespace(a).isfinite(a))):
-        raise InputError("from_dense: the array must be finite; it holds NaN or inf")
+        raise InputError(f"{name}: the array must be finite; it holds NaN or inf")
     return a
 
 
