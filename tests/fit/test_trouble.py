@@ -3,6 +3,7 @@
 import dataclasses
 import doctest
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_complex_and_constrained_fits_are_judged_by_their_record():
 def test_each_cure_works(method, cure):
     if method == "lm" and "nonnegative" in cure:
         return
-    options = {"rank": 2, **cure}
+    options: dict[str, Any] = {"rank": 2, "seed": 1, **cure}
     with warnings.catch_warnings():
         warnings.simplefilter("error", tc.DegeneracyWarning)
         if method == "als":
@@ -80,7 +81,7 @@ def test_each_cure_works(method, cure):
         else:
             made = tc.cp_opt(border(), method=method, **options)
     assert made.converged and not made.diagnosis.degenerate
-    assert made.weights.max() < 30
+    assert made.weights.max() < 3 * np.linalg.norm(border())
     if cure == {"nonnegative": True}:
         assert made.loss == pytest.approx(1.0)  # one of the three terms, as b and b may not cancel
 

@@ -32,9 +32,8 @@ def levenberg_marquardt(data: DenseData, start: Factors, watch: Watch, l2: float
     factors = balanced(start)
     damping, rise = 0.0, 2.0
     data.put_all(factors)
-    value, loss, noise, products = _value(data, factors, l2)
-    products = [products, *(data.mttkrp(k) for k in range(1, data.order))]
-    system = _System(factors, products, l2)
+    value, loss, noise = _value(data, factors, l2)
+    system = _System(factors, data.mttkrps(), l2)
     while True:
         damping = damping or FIRST_DAMPING * system.size
         while True:
@@ -42,14 +41,13 @@ def levenberg_marquardt(data: DenseData, start: Factors, watch: Watch, l2: float
             moved = [u + p for u, p in zip(factors, step, strict=True)]
             length = float(np.sqrt(sum(np.linalg.norm(p) ** 2 for p in step)))
             data.put_all(moved)
-            found, rest, blur, first = _value(data, moved, l2)
+            found, rest, blur = _value(data, moved, l2)
             predicted = 2 * system.predicted(step, damping)
             gain = (value - found) / predicted if predicted > 0 else -1.0
             fine = predicted <= noise
             good = found <= value + noise if fine else gain > 1e-4
             if np.isfinite(found) and good:
-                products = [first, *(data.mttkrp(k) for k in range(1, data.order))]
-                scaled = _rescaled(moved, products)
+                scaled = _rescaled(moved, data.mttkrps())
                 there = _System(*scaled, l2)
                 # Where losses are equal up to rounding, the gradient tells whether a step is good.
                 if not fine or there.gradient < 0.99 * system.gradient:
@@ -69,15 +67,14 @@ def levenberg_marquardt(data: DenseData, start: Factors, watch: Watch, l2: float
         watch.note(factors, value, loss, system.gradient, length, system.growth())
 
 
-def _value(data: DenseData, factors: Factors, l2: float) -> tuple[float, float, float, np.ndarray]:
-    """Loss with and without penalty, its rounding error, and the product by the first mode."""
-    first = data.mttkrp(0)
-    inner = float(np.vdot(factors[0], first).real)
+def _value(data: DenseData, factors: Factors, l2: float) -> tuple[float, float, float]:
+    """Loss with and without penalty, its rounding error, from the product by the first mode."""
+    inner = float(np.vdot(factors[0], data.mttkrp(0)).real)
     loss, cancelled = data.loss(inner, float(np.sum(gram_product(factors)).real))
     if cancelled:
         loss = data.residual(factors)
     value = loss + _penalty(factors, l2)
-    return value, loss, 4 * EPSILON * (value if cancelled else value + data.norm2), first
+    return value, loss, 4 * EPSILON * (value if cancelled else value + data.norm2)
 
 
 def _penalty(factors: Factors, l2: float) -> float:

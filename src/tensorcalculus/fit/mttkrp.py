@@ -99,6 +99,20 @@ class DenseData:
             modes, node = kept, found
         return np.asarray(numpy_of(node).T, dtype=self.kind)
 
+    def mttkrps(self) -> list[np.ndarray]:
+        """The products by all modes at one point: two matrix products with the array.
+
+        What :meth:`mttkrp` would take for the last of three modes, to serve the first of the next
+        sweep, is not the cheapest: the outer modes are.
+        """
+        found = [self.mttkrp(k) for k in range(self.order - 1)]
+        last = self.order - 1
+        first = self.groups[0]
+        rest = tuple(j for j in range(self.order) if j not in first)
+        if self._valid((last,)) is None and self._valid(rest) is None:
+            self._keep(rest, self._without(first))
+        return [*found, self.mttkrp(last)]
+
     def loss(self, inner: float, model2: float) -> tuple[float, bool]:
         """``norm(x - m)^2`` from ``Re <x, m>`` and ``norm(m)^2``; whether digits have cancelled."""
         value = self.norm2 - 2 * inner + model2

@@ -6,7 +6,7 @@ import numpy as np
 
 from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.node import Expr
-from tensorcalculus.fit.components import Factors, component_norms, growth
+from tensorcalculus.fit.components import Factors, balanced, component_norms, growth
 from tensorcalculus.fit.mttkrp import DenseData, gram_product
 from tensorcalculus.fit.watch import Watch
 from tensorcalculus.networks.arrays import numpy_of
@@ -36,6 +36,10 @@ def lbfgs(
 ) -> None:
     """L-BFGS on all factors at once, with bounds for those that may not be negative.
 
+    The columns of a component start with one norm in all modes: of the fluorescence data in
+    `tests/fit/test_amino_acids.py` that took 77 iterations, where random columns with the norms
+    that their lengths give them were not done after 3000.
+
     E. Acar, D. M. Dunlavy, T. G. Kolda, A scalable optimization approach for fitting canonical
     tensor decompositions, J. Chemometrics 25 (2011).
     """
@@ -58,7 +62,7 @@ def lbfgs(
         expanded_loss(data.order, l2),
         names,
         {"X": entries},
-        dict(zip(names, start, strict=True)),
+        dict(zip(names, balanced(start), strict=True)),
         "lbfgs",
         {names[k]: (0, None) for k in nonnegative},
         watch.tol,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
-from tensorcalculus.fit.components import Factors, balanced
+from tensorcalculus.fit.components import Factors
 from tensorcalculus.fit.mttkrp import DenseData, gram_product
 from tensorcalculus.networks.arrays import is_array, numpy_of, svd
 from tensorcalculus.networks.formats.cp import CP
@@ -20,11 +20,7 @@ NAMES = ("random", "hosvd", "nvecs")
 def start_factors(
     data: DenseData, rank: int, start: Any, nonnegative: frozenset[int], seed: int, attempt: int
 ) -> Factors:
-    """The factors of one start, scaled to the norm of the array unless they are given.
-
-    The columns of a component have one norm in all modes: L-BFGS takes 77 iterations from such a
-    start where it is not done after 3000 from columns with the norms that their lengths give them.
-    """
+    """The factors of one start, scaled to the norm of the array unless they are given."""
     if not isinstance(start, str):
         return _given(data, rank, start, nonnegative)
     rng = np.random.default_rng([seed, attempt])
@@ -38,7 +34,7 @@ def start_factors(
             u[:, : found.shape[1]] = found
     size = np.sqrt(float(np.sum(gram_product(factors)).real))
     scale = (np.sqrt(data.norm2) / size) ** (1 / data.order) if size > 0 else 1.0
-    return [u * scale for u in balanced(factors)]
+    return [u * scale for u in factors]
 
 
 def _drawn(
