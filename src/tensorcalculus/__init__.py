@@ -31,7 +31,7 @@ from tensorcalculus.errors import (
     TensorCalculusError,
     UnknownNameError,
 )
-from tensorcalculus.fit.decompose import cp_als, cp_opt
+from tensorcalculus.fit.decompose import cp_als, cp_opt, tucker
 
 if TYPE_CHECKING:
     from tensorcalculus.expr.node import Expr as Expr
@@ -66,6 +66,7 @@ __all__ = [
     "parse",
     "qr",
     "svd",
+    "tucker",
     "variables",
 ]
 

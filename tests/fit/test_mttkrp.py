@@ -102,13 +102,20 @@ def test_a_sweep_of_other_orders_takes_two(passes, shape):
     assert len(passes) == 8
 
 
-@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 5), (3, 4, 5, 6), (2,) * 7, (2, 50, 3, 4)])
-def test_all_products_at_one_point_take_two(passes, shape):
-    data = DenseData(np.ones(shape))
-    data.put_all(drawn(shape, 2))
+@pytest.mark.parametrize(
+    "shape", [(3, 4), (3, 4, 5), (2, 65, 64), (3, 4, 5, 6), (2,) * 7, (2, 50, 3, 4)]
+)
+@pytest.mark.parametrize("begun", [False, True])
+def test_all_products_at_one_point_take_two(passes, shape, begun):
+    x = np.random.default_rng(0).standard_normal(shape)
+    data = DenseData(x)
+    data.put_all(drawn(shape, 2, 1))
+    if begun:
+        data.mttkrp(0)
     for _ in range(2):
-        for k in range(len(shape)):
-            data.mttkrp(k)
+        for k, found in enumerate(data.mttkrps()):
+            np.testing.assert_allclose(found, product(x, data.numpy, k), atol=1e-9)
+            np.testing.assert_array_equal(found, data.mttkrp(k))
     assert len(passes) == 2
     # The Khatri-Rao product of all modes but one is never made.
     assert all(len(g) < max(2, len(shape) - 1) for g in data.groups)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tensorcalculus.errors import InputError
 
 if TYPE_CHECKING:
+    from tensorcalculus.fit.multilinear import TuckerFit
     from tensorcalculus.fit.record import CPFit
     from tensorcalculus.fit.watch import FitIteration
 
@@ -151,3 +152,57 @@ def cp_opt(
         "cp_opt", X, rank, method, start, starts, nonnegative, l2, tol, max_iterations, max_seconds,
         seed, progress,
     )  # fmt: skip
+
+
+def tucker(
+    X: Any,
+    ranks: int | Sequence[int] | None = None,
+    *,
+    error: float = 0.0,
+    method: str = "hooi",
+    tol: float = 1e-10,
+    max_iterations: int = 100,
+) -> TuckerFit:
+    """A Tucker model of a dense array: a small core and an orthonormal basis for each mode.
+
+    Parameters
+    ----------
+    X
+        An array of NumPy, PyTorch or JAX, real or complex.
+    ranks
+        The sides of the core, one for all or one each; at most, where ``error`` allows smaller
+        ones.
+    error
+        What ``norm(X - model)/norm(X)`` may be; the truncated higher-order SVD chooses the ranks.
+    method
+        ``"hosvd"``, ``"st-hosvd"`` or ``"hooi"``, see :meth:`tensorcalculus.networks.Tucker
+        .from_dense`.  HOOI starts from the second and improves the model at its ranks.
+    tol, max_iterations
+        HOOI has converged where a sweep raises the norm of the core by at most ``tol`` of it.
+
+    Returns
+    -------
+    TuckerFit
+        ``result.model``, ``fit``, ``converged`` and more.
+
+    Raises
+    ------
+    InputError, ShapeError
+        For ranks and options that do not exist, neither ranks nor error, and numbers that are not
+        finite.
+
+    References
+    ----------
+    L. De Lathauwer, B. De Moor, J. Vandewalle, SIAM J. Matrix Anal. Appl. 21 (2000), 1253 and 1324.
+    N. Vannieuwenhoven, R. Vandebril, K. Meerbergen, SIAM J. Sci. Comput. 34 (2012).
+
+    Examples
+    --------
+    >>> import numpy as np, tensorcalculus as tc
+    >>> x = np.linspace(0, 1, 30)
+    >>> tc.tucker(np.sin(x[:, None, None] + x[:, None] + x), error=1e-8).model.ranks
+    (2, 2, 2)
+    """
+    from tensorcalculus.fit.multilinear import fit_tucker
+
+    return fit_tucker(X, ranks, error, method, tol, max_iterations)

@@ -20,6 +20,9 @@ from tensorcalculus.networks.arrays import (
 _BLOCK = 1 << 20
 """Entries of the model that are made at a time where its residual is looked at."""
 
+SMALL = 64
+"""Length of modes from which a product by the middle one of three is no slower than by the last."""
+
 
 def gram_product(factors: Sequence[np.ndarray], *left_out: int) -> np.ndarray:
     """``prod_k U_k' conj(U_k)`` entry by entry over all modes but those left out, ``[r, r]``."""
@@ -100,18 +103,20 @@ class DenseData:
         return np.asarray(numpy_of(node).T, dtype=self.kind)
 
     def mttkrps(self) -> list[np.ndarray]:
-        """The products by all modes at one point: two matrix products with the array.
+        """The products by all modes at one point: two matrix products with the array."""
+        for group in self._cheapest():
+            rest = self._others(group)
+            # None that would serve only modes which a product made before serves.
+            if any(self._node(k) is None for k in rest):
+                self._keep(rest, self._without(group))
+        return [self.mttkrp(k) for k in range(self.order)]
 
-        What :meth:`mttkrp` would take for the last of three modes, to serve the first of the next
-        sweep, is not the cheapest: the outer modes are.
-        """
-        found = [self.mttkrp(k) for k in range(self.order - 1)]
-        last = self.order - 1
-        first = self.groups[0]
-        rest = tuple(j for j in range(self.order) if j not in first)
-        if self._valid((last,)) is None and self._valid(rest) is None:
-            self._keep(rest, self._without(first))
-        return [*found, self.mttkrp(last)]
+    def _cheapest(self) -> list[tuple[int, ...]]:
+        """Two groups to take out of the array where all products are wanted."""
+        if self.order == 3:
+            # Of the middle mode there are many small products, none of them transposed.
+            return [(1,), (0,)] if min(self.shape[1:]) >= SMALL else [(2,), (0,)]
+        return self.groups
 
     def loss(self, inner: float, model2: float) -> tuple[float, bool]:
         """``norm(x - m)^2`` from ``Re <x, m>`` and ``norm(m)^2``; whether digits have cancelled."""
@@ -138,21 +143,29 @@ class DenseData:
     # -- the tree --------------------------------------------------------------------------------
 
     def _first(self, k: int) -> tuple[tuple[int, ...], Array]:
-        outside = [g for g in self.groups if k not in g]
-        for group in outside:
-            rest = tuple(j for j in range(self.order) if j not in group)
-            found = self._valid(rest)
+        """The largest node that mode k is a leaf of, and its modes."""
+        found = self._node(k)
+        if found is None:
+            outside = [g for g in self.groups if k not in g]
+            # The factor that was renewed last stays longest.
+            before = (k - 1) % self.order
+            group = next((g for g in outside if before in g), outside[0])
+            for modes in [m for m in self._nodes if self._valid(m) is None]:
+                del self._nodes[modes]
+            found = self._others(group), self._without(group)
+            self._keep(*found)
+        return found
+
+    def _node(self, k: int) -> tuple[tuple[int, ...], Array] | None:
+        for group in self.groups:
+            rest = self._others(group)
+            found = self._valid(rest) if k in rest else None
             if found is not None:
                 return rest, found
-        # The factor that was renewed last stays longest.
-        before = (k - 1) % self.order
-        group = next((g for g in outside if before in g), outside[0])
-        rest = tuple(j for j in range(self.order) if j not in group)
-        for modes in [m for m in self._nodes if self._valid(m) is None]:
-            del self._nodes[modes]
-        node = self._without(group)
-        self._keep(rest, node)
-        return rest, node
+        return None
+
+    def _others(self, group: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(j for j in range(self.order) if j not in group)
 
     def _without(self, group: tuple[int, ...]) -> Array:
         """The array contracted with the factors of neighbouring modes, ``[r, …]``."""
