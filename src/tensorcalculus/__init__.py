@@ -20,6 +20,7 @@ from tensorcalculus.api import (
 )
 from tensorcalculus.errors import (
     CheckError,
+    DegeneracyWarning,
     EvaluationError,
     GaugeWarning,
     InputError,
@@ -30,6 +31,7 @@ from tensorcalculus.errors import (
     TensorCalculusError,
     UnknownNameError,
 )
+from tensorcalculus.fit.decompose import cp_als, cp_opt, tucker
 
 if TYPE_CHECKING:
     from tensorcalculus.expr.node import Expr as Expr
@@ -39,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CheckError",
+    "DegeneracyWarning",
     "EvaluationError",
     "Expr",
     "GaugeWarning",
@@ -52,6 +55,8 @@ __all__ = [
     "Variable",
     "codegen",
     "compile",
+    "cp_als",
+    "cp_opt",
     "derivative",
     "eigh",
     "function",
@@ -61,6 +66,7 @@ __all__ = [
     "parse",
     "qr",
     "svd",
+    "tucker",
     "variables",
 ]
 

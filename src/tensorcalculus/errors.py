@@ -63,6 +63,10 @@ class GaugeWarning(UserWarning):
     """The derivative depends on a choice that the function itself leaves open."""
 
 
+class DegeneracyWarning(UserWarning):
+    """Components of a model cancel each other and grow: there may be no best one."""
+
+
 def caret(text: str, start: int, end: int, message: str, expected: str = "") -> str:
     """The message, the line of `text` that holds `start`, and `^^^` under the span.
 

@@ -12,7 +12,7 @@ from tensorcalculus.status_line import StatusLine
 class Progress:
     """A status line on standard error, or calls; ``None``: on a terminal, after a second."""
 
-    def __init__(self, wanted: bool | Callable[[Iteration], Any] | None, method: str) -> None:
+    def __init__(self, wanted: bool | Callable[[Any], Any] | None, method: str) -> None:
         self._call = wanted if callable(wanted) else None
         self._line = StatusLine(False if callable(wanted) else wanted)
         self._method = method

@@ -31,6 +31,7 @@ from tensorcalculus.networks.arrays import (
 )
 from tensorcalculus.networks.formats import conversion, indexing, picture
 from tensorcalculus.networks.formats.elementary import bonds
+from tensorcalculus.networks.formats.linear import mode_product
 from tensorcalculus.networks.formats.merging import merged
 from tensorcalculus.networks.formats.modes import Modes
 from tensorcalculus.networks.formats.tt import TT
@@ -48,15 +49,34 @@ class Diagnosis:
     """Cosines between components, ``[r, r]``."""
     diverging: tuple[tuple[int, int], ...]
     """Pairs that are nearly opposite and much larger than their sum."""
+    cancelling: bool = False
+    """Whether components are much larger than their sum, in pairs or more than two together."""
 
     def __str__(self) -> str:
+        size = f"components are {self.growth:.3g} times the tensor"
         if not self.diverging:
-            return f"components are {self.growth:.3g} times the tensor; none diverge"
+            return f"{size}; {'several cancel together' if self.cancelling else 'none diverge'}"
         pairs = ", ".join(f"{i} and {j}" for i, j in self.diverging)
         return (
             f"components {pairs} diverge: nearly opposite, {self.growth:.3g} times as large as the"
             " tensor; it may have no best approximation of this rank (a border rank below its rank)"
         )
+
+
+@dataclass(frozen=True)
+class Match:
+    """Components of one model beside those of another."""
+
+    congruence: float
+    """Mean congruence of the pairs, 1 where all components agree up to scale; components without
+    a partner count as 0."""
+    score: float
+    """The same, each pair weighed by ``1 - abs(x - y)/max(x, y)`` of the norms x and y: the factor
+    match score."""
+    order: np.ndarray
+    """``order[r]``: which component of the other model belongs to component r; -1: none."""
+    congruences: np.ndarray
+    """The congruence of each component with its partner."""
 
 
 class CP(Modes):
@@ -272,4 +292,85 @@ class CP(Modes):
             if cosines[i, j] < cosine and min(sizes[i], sizes[j]) > growth * size
         ]
         total = float(np.linalg.norm(sizes))
-        return Diagnosis(total / size if size else float("inf"), cosines, tuple(found))
+        ratio = total / size if size else float("inf") if total else 1.0
+        return Diagnosis(ratio, cosines, tuple(found), ratio > growth)
+
+    def core_consistency(self, a: Any) -> float | None:
+        """How far the array asks for interactions between components: 100 where for none.
+
+        The Tucker core that fits ``a`` best with these factors is compared with the one that CP
+        assumes, 1 for each component and 0 elsewhere: ``100*(1 - norm(G - I)^2/r)``.  Above 90 a
+        trilinear model is appropriate; near 50 or below the rank is too large (R. Bro, H. A. L.
+        Kiers, A new efficient method for determining the number of components in PARAFAC models,
+        J. Chemometrics 17 (2003)).
+
+        Returns
+        -------
+        float or None
+            None where it says nothing: fewer rows than components in a mode, or a core of more
+            than 10 million entries.
+
+        Raises
+        ------
+        ShapeError
+            The array has another shape.
+        """
+        a, *cores = same_type([a, *self.cores], "core_consistency")
+        if tuple(a.shape) != self.shape:
+            raise ShapeError(
+                f"core_consistency: an array of shape {self.shape} is expected, not"
+                f" {tuple(a.shape)}"
+            )
+        if min(self.shape) < self.rank or self.rank**self.ndim > 10_000_000:
+            return None
+        # The longest mode first: the array shrinks most.
+        for k in sorted(range(self.ndim), key=lambda k: -self.shape[k]):
+            inverse = np.linalg.pinv(numpy_of(cores[k]))
+            a = mode_product(a, like(inverse, cores[k]), k)
+        core = np.array(numpy_of(a))
+        core[(np.arange(self.rank),) * self.ndim] -= 1
+        return 100 * (1 - float(np.linalg.norm(core)) ** 2 / self.rank)
+
+    def match(self, other: CP) -> Match:
+        """How alike two models are, whatever the order, signs and scales of their components.
+
+        The components are paired so that the mean of their congruences is largest.  The congruence
+        of two is the product over the modes of the cosines between their columns.
+
+        Raises
+        ------
+        ShapeError
+            Tensors of different shapes.
+
+        References
+        ----------
+        L. R. Tucker, A method for synthesis of factor analysis studies (1951); E. Acar, D. M.
+        Dunlavy, T. G. Kolda, M. Mørup, Scalable tensor factorizations for incomplete data,
+        Chemometr. Intell. Lab. Syst. 106 (2011), eq. 18, for the score.
+        """
+        from scipy.optimize import linear_sum_assignment
+
+        a, b = self._common(other, "match")
+        cosines, sizes = np.ones((a.rank, b.rank)), []
+        for u, v in zip(a.cores, b.cores, strict=True):
+            u, v = numpy_of(u), numpy_of(v)
+            lengths = [np.linalg.norm(w, axis=0) for w in (u, v)]
+            safe = [np.where(n > 0, n, 1.0) for n in lengths]
+            # Signs may differ in an even number of modes, phases may cancel: the product counts.
+            cosines = cosines * ((u / safe[0]).conj().T @ (v / safe[1]))
+            sizes.append(lengths)
+        congruences = cosines.real
+        rows, columns = linear_sum_assignment(-congruences)
+        x, y = (np.prod([n[i] for n in sizes], axis=0) for i in (0, 1))
+        x, y = x[rows], y[columns]
+        top = np.maximum(x, y)
+        weighed = 1 - np.abs(x - y) / np.where(top > 0, top, 1.0)
+        found = congruences[rows, columns]
+        order = np.full(a.rank, -1)
+        order[rows] = columns
+        count = max(a.rank, b.rank)
+        full = np.zeros(a.rank)
+        full[rows] = found
+        return Match(
+            float(found.sum() / count), float((weighed * found).sum() / count), order, full
+        )

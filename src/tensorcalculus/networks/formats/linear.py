@@ -138,7 +138,7 @@ def is_number(x: object) -> bool:
     return isinstance(x, numbers.Number) or (is_array(x) and x.ndim == 0)  # type: ignore[attr-defined]
 
 
-def dense_input(a: Any, least: int = 1) -> Array:
+def dense_input(a: Any, least: int = 1, name: str = "from_dense") -> Array:
     """An array to decompose, checked.
 
     Raises
@@ -149,11 +149,11 @@ def dense_input(a: Any, least: int = 1) -> Array:
     a = floating(a)
     if a.ndim < least or 0 in a.shape:
         raise ShapeError(
-            f"from_dense: at least {least} axes, none of length 0, are expected, not shape"
+            f"{name}: at least {least} axes, none of length 0, are expected, not shape"
             f" {tuple(a.shape)}"
         )
     if not is_abstract(a) and not bool(namespace(a).all(namespace(a).isfinite(a))):
-        raise InputError("from_dense: the array must be finite; it holds NaN or inf")
+        raise InputError(f"{name}: the array must be finite; it holds NaN or inf")
     return a
 
 

@@ -151,7 +151,7 @@ class Tucker(Modes, Spectra):
                 factors.append(_basis(source, k, delta, most))
             core = mode_product(core, H(factors[k]), k)
         if method == "hooi":
-            core, factors = _improved(a, core, factors, sweeps)
+            core, factors, _ = improved(a, core, factors, sweeps)
         return cls._made([core, *factors])
 
     @classmethod
@@ -361,11 +361,13 @@ def _sketched_basis(
     return q @ u[:, : rank_within(s, delta, most)]
 
 
-def _improved(
-    a: Array, core: Array, factors: list[Array], sweeps: int
-) -> tuple[Array, list[Array]]:
-    """HOOI: each basis in turn the best one for the others, while the core's norm grows."""
-    d, before = a.ndim, norm(core)
+def improved(
+    a: Array, core: Array, factors: Sequence[Array], sweeps: int, tol: float = 1e-12
+) -> tuple[Array, list[Array], list[float]]:
+    """HOOI: each basis in turn the best one for the others, while the core's norm grows by more
+    than ``tol`` of it; also this norm after each sweep.
+    """
+    d, before, factors, norms = a.ndim, norm(core), list(factors), []
     for _ in range(sweeps):
         for k in range(d):
             made = a
@@ -374,8 +376,8 @@ def _improved(
                     made = mode_product(made, H(factors[j]), j)
             factors[k] = _basis(made, k, 0.0, factors[k].shape[1])
             core = mode_product(made, H(factors[k]), k)
-        now = norm(core)
-        if now <= before * (1 + 1e-12):
+        norms.append(norm(core))
+        if norms[-1] <= before * (1 + tol):
             break
-        before = now
-    return core, factors
+        before = norms[-1]
+    return core, factors, norms

@@ -1,0 +1,256 @@
+"""One CP fit from arguments to result: checks, starts, the best of them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from tensorcalculus.errors import DegeneracyWarning, InputError
+from tensorcalculus.fit.als import als
+from tensorcalculus.fit.components import (
+    Factors,
+    unit_columns,
+)
+from tensorcalculus.fit.damped import levenberg_marquardt
+from tensorcalculus.fit.mttkrp import DenseData
+from tensorcalculus.fit.quasi_newton import lbfgs
+from tensorcalculus.fit.record import CPFit
+from tensorcalculus.fit.start import NAMES, start_factors
+from tensorcalculus.fit.trouble import FitDiagnosis, growing, suspicious, swamps
+from tensorcalculus.fit.watch import FitIteration, Watch
+from tensorcalculus.networks.arrays import Array, epsilon, like
+from tensorcalculus.networks.formats.cp import CP
+from tensorcalculus.networks.formats.linear import dense_input
+from tensorcalculus.optimize.monitor import Finished
+from tensorcalculus.optimize.progress import Progress
+
+Solver = Callable[[DenseData, Factors, Watch, frozenset[int], float], Any]
+
+METHODS: dict[str, Solver] = {
+    "als": als,
+    "lm": lambda data, start, watch, _, l2: levenberg_marquardt(data, start, watch, l2),
+    "lbfgs": lbfgs,
+}
+ITERATIONS = {"als": 1000, "lm": 500, "lbfgs": 5000}
+"""How many iterations each method makes at most by default."""
+
+PROBE, GROWN, MOVING = 100, 1.02, 1.001
+"""Iterations of Levenberg-Marquardt beyond a model that is suspicious; the growth of its components
+in all of them, and in the last fifth, by which they are found to diverge."""
+
+DIVERGED, LOST = 10.0, 100.0
+"""Size of components relative to the model from which those of a fit that did not converge have
+diverged, where that cannot be tried, and in any case."""
+
+
+def fit(
+    name: str,
+    x: Any,
+    rank: int,
+    method: str,
+    start: Any,
+    starts: int,
+    nonnegative: bool | Sequence[int],
+    l2: float,
+    tol: float,
+    max_iterations: int | None,
+    max_seconds: float | None,
+    seed: int,
+    progress: bool | Callable[[FitIteration], Any] | None,
+) -> CPFit:
+    """See :func:`tensorcalculus.cp_als` and :func:`tensorcalculus.cp_opt`."""
+    began = perf_counter()
+    data = DenseData(_array(name, x))
+    modes = _modes(nonnegative, data.order)
+    _check(data, rank, method, start, starts, modes, l2, tol, max_iterations, max_seconds, seed)
+    if progress not in (None, True, False) and not callable(progress):
+        raise TypeError(f"progress is None, True, False or a function, not {progress!r}")
+    limit = ITERATIONS[method] if max_iterations is None else max_iterations
+    # Below this the gradient is rounding errors of the data's type.
+    tol = max(tol, 4 * epsilon(data.x)) if tol else 0.0
+    line = Progress(progress, f"CP of rank {rank} by {method}")
+    runs: list[tuple[Watch, str, bool]] = []
+    try:
+        for attempt in range(starts):
+            factors = start_factors(data, rank, start, modes, seed, attempt)
+            watch = Watch(tol, limit, max_seconds, line)
+            message, converged = _run(METHODS[method], data, factors, watch, modes, l2)
+            runs.append((watch, message, converged))
+            if watch.best is None:
+                watch.best = _at_start(data, factors, l2)
+            if message == "interrupted":
+                break
+    finally:
+        line.close()
+    losses = [watch.best[0] for watch, _, _ in runs if watch.best is not None]
+    watch, message, converged = runs[int(np.argmin(losses))]
+    return _result(
+        data, watch, message, converged, method, modes, l2, tuple(losses), perf_counter() - began
+    )
+
+
+def _run(
+    solve: Solver,
+    data: DenseData,
+    factors: Factors,
+    watch: Watch,
+    modes: frozenset[int],
+    l2: float,
+) -> tuple[str, bool]:
+    with np.errstate(all="ignore"):
+        try:
+            solve(data, factors, watch, modes, l2)
+        except Finished as end:
+            return end.message, end.converged
+        except KeyboardInterrupt:
+            return "interrupted", False
+    raise AssertionError("a method ended without a reason")
+
+
+def _at_start(data: DenseData, factors: Factors, l2: float) -> tuple[float, float, Factors]:
+    """What to give where not one iteration was made."""
+    loss = data.residual(factors)
+    penalty = l2 * sum(float(np.linalg.norm(u)) ** 2 for u in factors)
+    return loss + penalty, loss, factors
+
+
+# -- arguments -----------------------------------------------------------------------------------
+
+
+def _array(name: str, x: Any) -> Array:
+    if hasattr(x, "tocoo") or type(x).__module__.startswith("sparse"):
+        raise InputError(f"{name}: X is sparse; a dense array is expected: X.toarray()")
+    return dense_input(x, 2, name)
+
+
+def _modes(nonnegative: bool | Sequence[int], order: int) -> frozenset[int]:
+    if isinstance(nonnegative, bool):
+        return frozenset(range(order) if nonnegative else ())
+    try:
+        given = [k + order if k < 0 else k for k in nonnegative]
+    except TypeError:
+        given = [-1]
+    if not all(isinstance(k, int | np.integer) and 0 <= k < order for k in given):
+        raise InputError(
+            f"nonnegative: True, False or a list of modes from 0 to {order - 1} is expected, not"
+            f" {nonnegative!r}"
+        )
+    return frozenset(int(k) for k in given)
+
+
+def _check(
+    data: DenseData, rank: int, method: str, start: Any, starts: int, modes: frozenset[int],
+    l2: float, tol: float, max_iterations: int | None, max_seconds: float | None, seed: int,
+) -> None:  # fmt: skip
+    whole = (int, np.integer)
+    most = math.prod(data.shape) // max(data.shape)
+    if not isinstance(rank, whole) or isinstance(rank, bool) or rank < 1:
+        raise InputError(f"rank: a positive integer is expected, not {rank!r}")
+    if rank > most:
+        raise InputError(
+            f"rank: {rank} is more than any tensor of shape {data.shape} needs; give at most {most}"
+        )
+    if isinstance(start, str) and start not in NAMES:
+        raise InputError(
+            f"start: {', '.join(map(repr, NAMES))}, a tn.CP or a list of factors is expected, not"
+            f" {start!r}"
+        )
+    if not isinstance(starts, whole) or starts < 1:
+        raise InputError(f"starts: a positive integer is expected, not {starts!r}")
+    if starts > 1 and not isinstance(start, str):
+        raise InputError("starts: one start only where its factors are given")
+    for name, value in (("l2", l2), ("tol", tol)):
+        if not isinstance(value, int | float | np.number) or not 0 <= value < math.inf:
+            raise InputError(f"{name}: a finite number that is not negative is expected: {value!r}")
+    if max_iterations is not None and (not isinstance(max_iterations, whole) or max_iterations < 1):
+        raise InputError(f"max_iterations: a positive integer is expected, not {max_iterations!r}")
+    if max_seconds is not None and not max_seconds > 0:
+        raise InputError(f"max_seconds: a positive number is expected, not {max_seconds!r}")
+    if not isinstance(seed, whole) or seed < 0:
+        raise InputError(f"seed: an integer that is not negative is expected, not {seed!r}")
+    if data.kind.kind == "c" and (method != "als" or modes):
+        raise InputError(
+            "complex arrays are fitted by tc.cp_als, without nonnegative=; fit real and imaginary"
+            " parts as one more mode otherwise"
+        )
+    if method == "lm" and modes:
+        raise InputError("nonnegative: method='lm' has no bounds; use 'lbfgs', or tc.cp_als")
+
+
+# -- the result ----------------------------------------------------------------------------------
+
+
+def _result(
+    data: DenseData, watch: Watch, message: str, converged: bool, method: str,
+    modes: frozenset[int], l2: float, losses: tuple[float, ...], seconds: float,
+) -> CPFit:  # fmt: skip
+    assert watch.best is not None
+    _, loss, best = watch.best
+    units, weights = _ordered(best, modes)
+    factors = tuple(like(u, data.x) for u in units)
+    model = CP(factors, like(weights, data.x))
+    record = tuple(watch.record)
+    components = CP(units, weights).diagnose()
+    grows = suspicious(components) and _diverges(data, best, watch, message, converged, modes, l2)
+    found, ended = swamps([entry.value for entry in record], 1e-2 * data.cancels**2 * data.norm2)
+    about = FitDiagnosis(
+        components,
+        grows,
+        tuple(found),
+        ended and not converged,
+        model.core_consistency(data.x) if weights.all() else None,
+        bool(modes),
+        l2,
+        method,
+    )
+    if grows:
+        warnings.warn(str(about), DegeneracyWarning, stacklevel=4)
+        if converged:
+            converged, message = False, f"{message}, but components diverge"
+    size = math.sqrt(data.norm2)
+    error = math.sqrt(max(loss, 0.0))
+    fit = 1 - error / size if size else 1.0
+    return CPFit(
+        model, weights, factors, fit, loss, converged, message, len(record), method,
+        about, seconds, losses, record,
+    )  # fmt: skip
+
+
+def _diverges(
+    data: DenseData, best: Factors, watch: Watch, message: str, converged: bool,
+    modes: frozenset[int], l2: float,
+) -> bool:  # fmt: skip
+    """Whether components that cancel each other would grow on and on.
+
+    Alternating least squares may crawl along such a path, or stop on it with a small gradient, so
+    some steps of Levenberg-Marquardt are made beyond the model: they either settle or run away.
+    """
+    sizes = [entry.growth for entry in watch.record] or [0.0]
+    if modes or data.kind.kind == "c" or message == "interrupted":
+        return not converged and (growing(sizes) or sizes[-1] > DIVERGED)
+    if not converged and sizes[-1] > LOST:
+        return True
+    beyond = Watch(0.0, PROBE, None, Progress(False, ""))
+    _run(METHODS["lm"], data, best, beyond, modes, l2)
+    then = [entry.growth for entry in beyond.record] or sizes[-1:]
+    # Not by the gradient: that falls below any limit on the way to infinity.
+    return then[-1] > GROWN * sizes[-1] and then[-1] > MOVING * then[4 * len(then) // 5]
+
+
+def _ordered(factors: Factors, nonnegative: frozenset[int]) -> tuple[Factors, np.ndarray]:
+    """Unit columns, the heaviest component first, signs in the first mode that may have them."""
+    units, weights = unit_columns(factors)
+    order = np.argsort(-weights, kind="stable")
+    units, weights = [u[:, order] for u in units], weights[order]
+    free = [k for k in range(len(units)) if k not in nonnegative]
+    if not np.iscomplexobj(units[0]):
+        for k in free[1:]:
+            top = np.take_along_axis(units[k], np.abs(units[k]).argmax(0)[None], 0)[0]
+            signs = np.where(top < 0, -1.0, 1.0)
+            units[k], units[free[0]] = units[k] * signs, units[free[0]] * signs
+    return units, weights
