@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tensorcalculus.networks as tn
-from tensorcalculus.networks.formats import rounding, tt_svd
+from tensorcalculus.networks.trains import rounding, tt_svd
 
 
 def tails(a: np.ndarray, rank) -> list[float]:

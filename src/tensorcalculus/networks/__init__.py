@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from tensorcalculus.networks.cross.maxvol import maxvol as maxvol
     from tensorcalculus.networks.cross.maxvol import rect_maxvol as rect_maxvol
     from tensorcalculus.networks.cross.skeleton import skeleton as skeleton
-    from tensorcalculus.networks.formats.adjoints import round_vjp as round_vjp
     from tensorcalculus.networks.formats.conversion import from_network as from_network
     from tensorcalculus.networks.formats.cp import CP as CP
     from tensorcalculus.networks.formats.fourier import qtt_fourier as qtt_fourier
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from tensorcalculus.networks.formats.tt import TT as TT
     from tensorcalculus.networks.formats.tt_matrix import TTMatrix as TTMatrix
     from tensorcalculus.networks.formats.tucker import Tucker as Tucker
+    from tensorcalculus.networks.trains.adjoints import round_vjp as round_vjp
 
 _HOMES = {
     "CP": "formats.cp",
@@ -65,7 +65,7 @@ _HOMES = {
     "qtt_shift": "formats.operators",
     "qtt_toeplitz": "formats.operators",
     "rect_maxvol": "cross.maxvol",
-    "round_vjp": "formats.adjoints",
+    "round_vjp": "trains.adjoints",
     "skeleton": "cross.skeleton",
 }
 

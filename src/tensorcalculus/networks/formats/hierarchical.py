@@ -25,8 +25,8 @@ from tensorcalculus.networks.arrays import (
     zeros,
 )
 from tensorcalculus.networks.formats.linear import mode_product
-from tensorcalculus.networks.formats.rounding import round_train
 from tensorcalculus.networks.formats.trees import Tree, nodes
+from tensorcalculus.networks.trains.rounding import round_train
 
 Cores = Sequence[Array]
 

@@ -11,10 +11,10 @@ import numpy as np
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.arrays import Array
 from tensorcalculus.networks.formats import conversion
-from tensorcalculus.networks.formats.reshaping import reshaped
 from tensorcalculus.networks.formats.tt import TT
-from tensorcalculus.networks.formats.tt_svd import decompose
 from tensorcalculus.networks.structure import Structure
+from tensorcalculus.networks.trains.reshaping import reshaped
+from tensorcalculus.networks.trains.tt_svd import decompose
 
 _MOST_BITS_SAMPLED = 12
 _BITS_A_MODE = 4

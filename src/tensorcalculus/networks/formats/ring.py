@@ -27,7 +27,6 @@ from tensorcalculus.networks.arrays import (
     svd,
 )
 from tensorcalculus.networks.formats import conversion, indexing, picture
-from tensorcalculus.networks.formats.algebra import absorb, hadamard
 from tensorcalculus.networks.formats.elementary import bonds
 from tensorcalculus.networks.formats.linear import block_diagonal, dense_input
 from tensorcalculus.networks.formats.modes import Modes
@@ -35,6 +34,7 @@ from tensorcalculus.networks.formats.ring_rounding import closed, opened, rounde
 from tensorcalculus.networks.formats.tt import TT
 from tensorcalculus.networks.network import Network
 from tensorcalculus.networks.structure import Structure
+from tensorcalculus.networks.trains.algebra import absorb, hadamard
 
 
 class Ring(Modes):

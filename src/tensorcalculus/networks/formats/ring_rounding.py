@@ -18,7 +18,7 @@ from tensorcalculus.networks.arrays import (
     numpy_of,
     zeros,
 )
-from tensorcalculus.networks.formats.rounding import push_right, truncate_left
+from tensorcalculus.networks.trains.rounding import push_right, truncate_left
 
 _WIDEST_ENVIRONMENT = 32
 """A larger bond is not cut in its environment: least squares of ``r^2`` rows would take minutes."""

@@ -21,20 +21,21 @@ from tensorcalculus.networks.arrays import (
     same_type,
     svd,
 )
-from tensorcalculus.networks.formats import algebra, chains, conversion, indexing, picture
+from tensorcalculus.networks.formats import conversion, indexing, picture
 from tensorcalculus.networks.formats.elementary import bonds
 from tensorcalculus.networks.formats.modes import Modes
-from tensorcalculus.networks.formats.reshaping import permuted, reshaped
-from tensorcalculus.networks.formats.rounding import (
+from tensorcalculus.networks.formats.spectra import Spectra
+from tensorcalculus.networks.network import Network
+from tensorcalculus.networks.structure import Structure
+from tensorcalculus.networks.trains import algebra, chains
+from tensorcalculus.networks.trains.reshaping import permuted, reshaped
+from tensorcalculus.networks.trains.rounding import (
     push_left,
     push_right,
     round_chain,
     round_train,
 )
-from tensorcalculus.networks.formats.spectra import Spectra
-from tensorcalculus.networks.formats.tt_svd import decompose
-from tensorcalculus.networks.network import Network
-from tensorcalculus.networks.structure import Structure
+from tensorcalculus.networks.trains.tt_svd import decompose
 
 
 class TT(Modes, Spectra):
@@ -360,7 +361,7 @@ class TT(Modes, Spectra):
         >>> t.sample(1)
         (array([[1, 0]]), array([1.]))
         """
-        from tensorcalculus.networks.formats.sampling import sample
+        from tensorcalculus.networks.trains.sampling import sample
 
         return sample(self.cores, count, seed, squared)
 

@@ -12,14 +12,15 @@ import numpy as np
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import Array, floating, is_array, like, namespace, same_type
-from tensorcalculus.networks.formats import algebra, chains, conversion, indexing, picture
+from tensorcalculus.networks.formats import conversion, indexing, picture
 from tensorcalculus.networks.formats.base import Format
 from tensorcalculus.networks.formats.linear import is_number
-from tensorcalculus.networks.formats.rounding import round_chain, round_train
 from tensorcalculus.networks.formats.tt import TT
-from tensorcalculus.networks.formats.tt_svd import decompose
 from tensorcalculus.networks.network import Network
 from tensorcalculus.networks.structure import Structure
+from tensorcalculus.networks.trains import algebra, chains
+from tensorcalculus.networks.trains.rounding import round_chain, round_train
+from tensorcalculus.networks.trains.tt_svd import decompose
 
 
 class TTMatrix(Format):

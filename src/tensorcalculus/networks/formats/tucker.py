@@ -27,8 +27,6 @@ from tensorcalculus.networks.arrays import (
     svd,
 )
 from tensorcalculus.networks.formats import conversion, indexing, picture
-from tensorcalculus.networks.formats.adjoints import tucker_of_dense
-from tensorcalculus.networks.formats.algebra import dense
 from tensorcalculus.networks.formats.elementary import bonds
 from tensorcalculus.networks.formats.linear import (
     block_diagonal,
@@ -37,12 +35,14 @@ from tensorcalculus.networks.formats.linear import (
     unfolded,
 )
 from tensorcalculus.networks.formats.modes import Modes
-from tensorcalculus.networks.formats.rounding import push_left, push_right
 from tensorcalculus.networks.formats.spectra import Spectra
 from tensorcalculus.networks.formats.tt import TT
-from tensorcalculus.networks.formats.tt_svd import compress, decompose
 from tensorcalculus.networks.network import Network
 from tensorcalculus.networks.structure import Structure
+from tensorcalculus.networks.trains.adjoints import tucker_of_dense
+from tensorcalculus.networks.trains.algebra import dense
+from tensorcalculus.networks.trains.rounding import push_left, push_right
+from tensorcalculus.networks.trains.tt_svd import compress, decompose
 
 _METHODS = ("hosvd", "st-hosvd", "hooi", "randomised")
 _OVERSAMPLED = 10

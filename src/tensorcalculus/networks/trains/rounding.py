@@ -22,8 +22,8 @@ from tensorcalculus.networks.arrays import (
     svd,
     triangular_factor,
 )
-from tensorcalculus.networks.formats.adjoints import rounded
-from tensorcalculus.networks.formats.chains import Chain, Train, formed
+from tensorcalculus.networks.trains.adjoints import rounded
+from tensorcalculus.networks.trains.chains import Chain, Train, formed
 
 _LEAST_RANK_TO_SKETCH = 32
 _PROBES = 8

@@ -18,7 +18,7 @@ from tensorcalculus.networks.arrays import (
     namespace,
     zeros,
 )
-from tensorcalculus.networks.formats.tracking import Work, tracked
+from tensorcalculus.networks.trains.tracking import Work, tracked
 
 Cores = Sequence[Array]
 

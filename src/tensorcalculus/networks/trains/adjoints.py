@@ -17,8 +17,8 @@ from tensorcalculus.networks.arrays import (
     norm,
     qr,
 )
-from tensorcalculus.networks.formats.tracking import Work, tracked
-from tensorcalculus.networks.formats.truncation import split, split_adjoint
+from tensorcalculus.networks.trains.tracking import Work, tracked
+from tensorcalculus.networks.trains.truncation import split, split_adjoint
 
 if TYPE_CHECKING:
     from tensorcalculus.networks.formats.tt import TT

@@ -22,7 +22,7 @@ from tensorcalculus.networks.arrays import (
     svd,
     triangular_factor,
 )
-from tensorcalculus.networks.formats.adjoints import decomposed
+from tensorcalculus.networks.trains.adjoints import decomposed
 
 _WIDEST_FIRST_UNFOLDING = 512
 _LEAST_COLUMNS_TO_SKETCH = 48

@@ -9,7 +9,7 @@ import numpy as np
 
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.networks.arrays import Array, is_tracked, like, norm, rank_within, svd
-from tensorcalculus.networks.formats.rounding import push_left, push_right, round_train
+from tensorcalculus.networks.trains.rounding import push_left, push_right, round_train
 
 
 def groups(old: Sequence[int], new: Sequence[int]) -> list[tuple[int, int, list[int]]]:

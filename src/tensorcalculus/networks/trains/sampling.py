@@ -8,7 +8,7 @@ import numpy as np
 
 from tensorcalculus.errors import InputError
 from tensorcalculus.networks.arrays import Array, numpy_of
-from tensorcalculus.networks.formats.rounding import push_left
+from tensorcalculus.networks.trains.rounding import push_left
 
 
 def sample(

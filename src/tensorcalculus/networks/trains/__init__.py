@@ -1,0 +1,1 @@
+"""Trains as lists of cores: algebra, decomposition, rounding, and their adjoints."""
