@@ -342,3 +342,14 @@ def test_the_array_is_not_changed():
     tc.cp_als(x, 2, max_iterations=5)
     tc.cp_opt(x, 2, max_iterations=5)
     np.testing.assert_array_equal(x, before)
+
+
+def test_starts_are_not_the_numbers_that_users_draw():
+    from tensorcalculus.fit.mttkrp import DenseData
+    from tensorcalculus.fit.start import start_factors
+
+    rng = np.random.default_rng(0)
+    mine = rng.standard_normal((4, 2))
+    made = start_factors(DenseData(np.ones((4, 3))), 2, "random", frozenset(), 0, 0)
+    cosines = np.sum(mine * made[0], axis=0) / np.linalg.norm(mine, axis=0)
+    assert (np.abs(cosines / np.linalg.norm(made[0], axis=0)) < 0.99).all()

@@ -107,7 +107,7 @@ def test_the_expanded_loss_is_that_of_the_residual(order, l2):
 
 
 def test_strassen():
-    # Seven products multiply two 2 x 2 matrices; from every one of these starts they are found.
+    # Seven products multiply two 2 x 2 matrices; 96 of the starts 0 to 99 find such, these too.
     x = multiplication(2)
     for seed in range(5):
         made = tc.cp_opt(x, 7, seed=seed, tol=1e-13)
@@ -120,13 +120,14 @@ def test_strassen():
 @pytest.mark.slow
 def test_laderman():
     # 23 products for 3 x 3 matrices (Laderman 1976): a ridge that is let go keeps components small.
+    # It leads to an exact model from 10 of the starts 0 to 11.
     x, start = multiplication(3), "random"
     for l2 in (1e-2, 1e-3, 0.0):
         made = tc.cp_opt(x, 23, start=start, l2=l2, tol=1e-12)
         start = made.model
     assert np.abs(numpy_of(made.model.to_dense()) - x).max() < 1e-10
     with pytest.warns(tc.DegeneracyWarning):
-        assert tc.cp_opt(x, 23).diagnosis.degenerate
+        assert tc.cp_opt(x, 23, seed=1).diagnosis.degenerate
 
 
 @pytest.mark.parametrize("cosine", [0.9, 0.95])

@@ -11,7 +11,7 @@ from tensorcalculus.fit.mttkrp import DenseData, gram_product
 from tensorcalculus.fit.watch import Watch
 from tensorcalculus.optimize.monitor import EPSILON, Finished
 
-MOST_DENSE = 1600
+MOST_DENSE = 400
 """Unknowns of the reduced system up to which it is factorised; above, conjugate gradients."""
 
 FIRST_DAMPING = 1e-3
@@ -154,7 +154,22 @@ class _System:
                 continue
             outside = g - q @ self.inner[k]
             made.append(q @ p - _solved(self.without[k, k], shift, outside))
-        return made
+        return made if self.l2 else self._without_scales(made)
+
+    def _without_scales(self, step: Factors) -> Factors:
+        """A step less what only moves scales between modes.
+
+        Along these directions the loss is constant, so the step is orthogonal to them: the parts
+        ``p_k' u_k`` of a component are equal in all modes.  What is not is rounding errors,
+        divided by nothing but the damping.
+        """
+        parts = np.stack([np.sum(p * u, axis=0) for p, u in zip(step, self.factors, strict=True)])
+        sizes = np.stack([np.sum(u * u, axis=0) for u in self.factors])
+        if not sizes.all():
+            return step
+        common = np.sum(parts / sizes, axis=0) / np.sum(1 / sizes, axis=0)
+        moves = (common - parts) / sizes
+        return [p + m * u for p, m, u in zip(step, moves, self.factors, strict=True)]
 
     def predicted(self, step: Factors, damping: float) -> float:
         """By how much half the loss falls in the quadratic model."""

@@ -67,7 +67,7 @@ class DenseData:
         self.numpy: list[np.ndarray] = [np.zeros((n, 0)) for n in self.shape]
         self._versions = [0] * self.order
         self._nodes: dict[tuple[int, ...], tuple[Array, tuple[int, ...]]] = {}
-        self.cancels = epsilon(x) ** 0.4
+        self.cancels = epsilon(x) ** 0.5
 
     def put(self, k: int, u: np.ndarray) -> None:
         """Another factor ``[n_k, r]`` for mode k."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -23,7 +24,8 @@ def start_factors(
     """The factors of one start, scaled to the norm of the array unless they are given."""
     if not isinstance(start, str):
         return _given(data, rank, start, nonnegative)
-    rng = np.random.default_rng([seed, attempt])
+    # Seeds [0, 0] and 0 give the same numbers: data drawn with the user's seed must not be met.
+    rng = np.random.default_rng([seed, attempt, crc32(b"start of a CP fit")])
     factors = [_drawn(rng, n, rank, data.kind, k in nonnegative) for k, n in enumerate(data.shape)]
     if start != "random" and attempt == 0:
         for k, u in enumerate(factors):

@@ -61,8 +61,12 @@ class FitDiagnosis:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is found to be wrong."""
-        return not self._found()
+        """Whether nothing is wrong with the model; swamps that were left only took time."""
+        return not (self.degenerate or self.components.cancelling or self.trapped or self._over)
+
+    @property
+    def _over(self) -> bool:
+        return self.core_consistency is not None and self.core_consistency < CONSISTENT
 
     def __str__(self) -> str:
         return "; ".join(self._found()) or SOUND
@@ -96,7 +100,7 @@ class FitDiagnosis:
                     else "; tc.cp_opt(…, method='lm') crosses swamps"
                 )
             )
-        if self.core_consistency is not None and self.core_consistency < CONSISTENT:
+        if self._over:
             found.append(
                 f"core consistency {self.core_consistency:.0f} of 100: the rank may be too large"
             )
@@ -141,6 +145,6 @@ def swamps(
         if stop - start >= LONG:
             # Where the last loss is the least, the distance from it halves faster and faster
             # towards the end, however slow the fit is: over the last 1/(2*SLOW) iterations.
-            ended = stop + 0.6 / SLOW > len(values)
+            ended = bool(stop + 0.6 / SLOW > len(values))
             found.append((int(start) + 1, len(values) if ended else int(stop) + 1))
     return found, ended
