@@ -175,8 +175,9 @@ def tucker(
     error
         What ``norm(X - model)/norm(X)`` may be; the truncated higher-order SVD chooses the ranks.
     method
-        ``"hosvd"``, ``"st-hosvd"`` or ``"hooi"``, see :meth:`tensorcalculus.networks.Tucker
-        .from_dense`.  HOOI starts from the second and improves the model at its ranks.
+        ``"hosvd"``, ``"st-hosvd"`` or ``"hooi"``; see
+        :meth:`tensorcalculus.networks.Tucker.from_dense`.  HOOI starts from the second and improves
+        the model at its ranks.
     tol, max_iterations
         HOOI has converged where a sweep raises the norm of the core by at most ``tol`` of it.
 

@@ -19,7 +19,8 @@ class FitIteration(Iteration):
     """One iteration of a fit.
 
     `value` is the loss with its penalty.  `gradient_norm` is the largest of ``norm(U_k G_k -
-    M_k)/norm(M_k)`` over the modes, the relative residual of their normal equations.
+    M_k)/norm(M_k)`` over the modes, the relative residual of their normal equations; by L-BFGS it
+    is the largest entry of the gradient.
     """
 
     growth: float
