@@ -413,3 +413,37 @@ def test_factors_that_both_end_in_what_is_summed(sizes):
     assert_allclose(product(A=a, B=b), a @ b.T, atol=1e-12)
     plan = prepare(product, {"A": a, "B": b}, wrt=["A"])
     assert (".copy()" in plan._pass("value").source) == (min(i, j) == 16)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("sizes", [(4, 30, 20, 25), (3, 2, 5, 4)])
+def test_products_layer_by_layer(backend: str, sizes, jnp):
+    """A matrix applied to a middle axis, and its environment, which is a sum over layers."""
+    layers, m, k, n = sizes
+    net = tc.network({"A": "m k", "Y": "o k n", "Z": "o m n"})
+    values = arrays(net, {"o": layers, "m": m, "k": k, "n": n})
+    given_ = values
+    if backend == "torch":
+        given_ = {c: pytest.importorskip("torch").tensor(a) for c, a in values.items()}
+    elif backend == "jax":
+        given_ = {c: jnp.asarray(a) for c, a in values.items()}
+    a, y, z = values.values()
+    value, slopes = value_and_gradients(net, given_)
+    assert_allclose(float(value), np.einsum("mk,okn,omn->", a, y, z))
+    for name, spec, parts in (
+        ("A", "okn,omn->mk", (y, z)), ("Y", "mk,omn->okn", (a, z)), ("Z", "mk,okn->omn", (a, y))
+    ):  # fmt: skip
+        assert_allclose(np.asarray(slopes[name]), np.einsum(spec, *parts), atol=1e-11)
+    source = prepare(net, given_).source
+    assert "matmul" in source and "transpose(1, 0, 2)" not in source
+    if layers == 4:
+        assert ".sum(0)" in source
+
+
+def test_a_sandwich_runs_with_few_entries_moved():
+    """Cores are applied in the middle of the state, so that it keeps its order."""
+    net = mps_mpo_sandwich(12, n=2, bond=16, operator_bond=3)
+    values = arrays(net)
+    plan = prepare(net, values)
+    held = sum(16 * 16 * 3 for _ in range(11))
+    assert plan.cost.moved < held

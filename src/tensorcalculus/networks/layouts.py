@@ -9,18 +9,20 @@ of the intermediate arrays of a tree that move little.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import permutations, product
-from math import prod
+from math import inf, prod
 
 from tensorcalculus.networks.structure import Legs
 from tensorcalculus.networks.tree import Tree
 
-_CALL, _ENTRY, _RUN, _JUMP = 1000.0, 0.5, 3.0, 0.6
+_CALL, _ENTRY, _RUN, _JUMP = 1000.0, 0.7, 3.0, 0.6
 """Nanoseconds to move axes: of the calls, of an entry, of each run of entries that stay together,
 and of an entry in a run with gaps."""
+_EACH = 100.0
+"""Nanoseconds of each of many small products."""
 _TURN, _TURNED = 0.015, 100**3
 """Nanoseconds a multiplication takes longer where both factors have the summed axes last, and the
 multiplications up to which it does: OpenBLAS does not rearrange the factors of small products."""
@@ -43,6 +45,8 @@ class Arrangement:
     """The orders of x and y that enter the product, and of the z that it gives."""
     cost: float
     """Nanoseconds, about, to move entries into these orders."""
+    outer: Legs = ()
+    """Labels in front on two of the arrays, for each of whose values there is one product."""
 
 
 def move_time(given: Legs, wanted: Legs, sizes: Sequence[int]) -> float:
@@ -113,7 +117,44 @@ def _arranged(x: Legs, y: Legs, z: Legs, sizes: tuple[int, ...], free: bool) -> 
         if best is not None and not best.cost:
             break
     assert best is not None  # all three may be moved
+    if best.cost and not batch:
+        for lacking in range(3):
+            found_outer = _layered(given, sizes, free, lacking)
+            if found_outer is not None and found_outer.cost < best.cost:
+                best = found_outer
     return best
+
+
+def _layered(
+    given: tuple[Legs, Legs, Legs], sizes: tuple[int, ...], free: bool, lacking: int
+) -> Arrangement | None:
+    """Two arrays as they are, taken apart along the labels that both begin with.
+
+    For ``y = (o, s, n)`` and ``z = (o, m, n)`` each layer of ``z`` is ``x`` times one of ``y``;
+    for ``x = (o, ...)`` and ``y = (o, ...)`` the products are added.
+    """
+    one, two = (given[k] for k in range(3) if k != lacking)
+    shared = 0
+    while shared < min(len(one), len(two)) and one[shared] == two[shared]:
+        shared += 1
+    if not shared:
+        return None
+    outer = one[:shared]
+    x, y, z = (g if k == lacking else g[shared:] for k, g in enumerate(given))
+    inner = _arranged(x, y, z, sizes, free)
+    stay = all(o == g for k, (o, g) in enumerate(zip(inner.orders, (x, y, z), strict=True))
+               if k != lacking and not (free and k == 2))  # fmt: skip
+    if inner.outer or not stay or not (inner.rows and inner.columns and inner.summed):
+        return None
+    m, n, k = (prod(sizes[i] for i in g) for g in (inner.rows, inner.columns, inner.summed))
+    each = _EACH
+    if m * n * k <= _TURNED and inner.orders[0][-1] == inner.orders[1][-1]:
+        each += _TURN * m * n * k
+    if lacking == 2:
+        each += 2 * _ENTRY * m * n  # written, and read to be summed
+    cost = inner.cost + prod(sizes[i] for i in outer) * each
+    orders = [o if k == lacking else outer + o for k, o in enumerate(inner.orders)]
+    return replace(inner, outer=outer, orders=(orders[0], orders[1], orders[2]), cost=cost)
 
 
 def _agreed(found: Sequence[tuple[Legs, ...] | None]) -> dict[frozenset[int], Legs] | None:
@@ -157,7 +198,7 @@ def arrange(x: Legs, y: Legs, z: Legs, sizes: Sequence[int], free: bool = False)
     first, second, third = map(named, found.orders)
     return Arrangement(
         named(found.batch), named(found.rows), named(found.columns), named(found.summed),
-        (first, second, third), found.cost,
+        (first, second, third), found.cost, named(found.outer),
     )  # fmt: skip
 
 
@@ -171,13 +212,12 @@ def _numbered(
     return _arranged(plain[0], plain[1], plain[2], tuple([sizes[i] for i in back]), free), back
 
 
-def choose(tree: Tree) -> tuple[list[Legs], float]:
+def choose(tree: Tree, both: bool = False) -> tuple[list[Legs], float]:
     """An order of axes for every array of a tree: leaves as given, then one for each step.
 
     Each intermediate array in turn takes the best order for the join that makes it and the one
     that uses it, while the others stay; a few rounds over the tree settle it.  Also returns the
-    nanoseconds, about, that moving axes takes on the way up.  (To count the way down as well
-    changes next to nothing, and takes three times as long.)
+    nanoseconds, about, that moving axes takes on the way up, or, for ``both``, up and down.
     """
     leaves, steps, sizes = tree.structure.legs, tree.steps, tree.structure.sizes
     layouts = list(leaves)
@@ -186,38 +226,62 @@ def choose(tree: Tree) -> tuple[list[Legs], float]:
     for k, (a, b) in enumerate(steps):
         node = len(leaves) + k
         above[a], above[b] = (node, b), (node, a)
-        layouts.append(())
-    for k, (a, b) in enumerate(steps):
-        node = len(leaves) + k
-        merged = dict.fromkeys((*layouts[a], *layouts[b]))
-        layouts[node] = tuple(i for i in merged if i in tree.labels[node])
+        small, large = sorted((layouts[a], layouts[b]), key=tree.structure.count)
+        layouts.append(_in_place(small, large, tree.labels[node]))
     if steps:
         layouts[-1] = tree.structure.out
 
-    def moving(a: int, b: int, c: int) -> float:
-        return _numbered(layouts[a], layouts[b], layouts[c], sizes, False)[0].cost
+    def moving(joins: Sequence[tuple[int, int, int]], limit: float) -> float:
+        """What moving axes costs in some joins, or a number above the limit."""
+        total = 0.0
+        for a, b, c in joins:
+            x, y, z = layouts[a], layouts[b], layouts[c]
+            total += _numbered(x, y, z, sizes, False)[0].cost
+            if both and z:
+                # Environments of leaves are given back in whatever order they come.
+                if total <= limit:
+                    total += _numbered(z, y, x, sizes, a < len(leaves))[0].cost
+                if total <= limit:
+                    total += _numbered(z, x, y, sizes, b < len(leaves))[0].cost
+            if total > limit:
+                break
+        return total
 
     for _ in range(3):
         changed = False
         for k, (a, b) in enumerate(steps[:-1]):
             node = len(leaves) + k
             parent, other = above[node]
-            best, least = layouts[node], moving(a, b, node) + moving(node, other, parent)
+            joins = ((a, b, node), (node, other, parent))
+            best, least = layouts[node], moving(joins, inf)
             if least:
                 for order in _candidates(
                     layouts[node], layouts[a], layouts[b], layouts[other], layouts[parent]
                 ):
                     layouts[node] = order
-                    price = moving(a, b, node) + moving(node, other, parent)
+                    price = moving(joins, least)
                     if price < least:
                         changed, best, least = True, order, price
             layouts[node] = best
         if not changed:
             break
-    total = 0.0
-    for k, (a, b) in enumerate(steps):
-        total += moving(a, b, len(leaves) + k)
-    return layouts, total
+    return layouts, moving([(a, b, len(leaves) + k) for k, (a, b) in enumerate(steps)], inf)
+
+
+def _in_place(small: Legs, large: Legs, kept: Collection[int]) -> Legs:
+    """The labels that the smaller array brings stand where the larger one has the summed ones.
+
+    So a chain that is applied core by core keeps its order, and products run layer by layer.
+    """
+    brought = [i for i in small if i in kept and i not in large]
+    order: list[int] = []
+    for i in large:
+        if i in kept:
+            order.append(i)
+        else:
+            order += brought
+            brought = []
+    return (*order, *brought)
 
 
 def _candidates(now: Legs, a: Legs, b: Legs, other: Legs, parent: Legs) -> list[Legs]:

@@ -104,16 +104,17 @@ class Environments:
         return _environments(structure, target.name, wanted, memory_limit, effort)
 
     def _quickest(self, trees: Sequence[Tree]) -> tuple[Tree, list[Legs]]:
-        """Of trees, the quickest first, the one of least time when axes are moved as well."""
-        best: tuple[Tree, list[Legs]] | None = None
-        least = inf
+        """Of trees, the quickest first, the one of least time when axes are moved as well.
+
+        The way up tells which; for that tree orders are chosen for what will be run.
+        """
+        best, layouts, least = trees[0], [], inf
         for tree in trees:
             if tree.time < least:
-                layouts, moving = choose(tree)
+                found, moving = choose(tree)
                 if tree.time + moving < least:
-                    best, least = (tree, layouts), tree.time + moving
-        assert best is not None  # there is a tree
-        return best
+                    best, layouts, least = tree, found, tree.time + moving
+        return best, choose(best, both=True)[0] if self.wanted else layouts
 
     def _slice(self, limit: float, effort: int) -> None:
         whole = self.tree

@@ -97,9 +97,13 @@ class Writer:
         how = arrange(x.legs, y.legs, wanted, self.sizes, loose)
         x, y = self.moved(x, how.orders[0]), self.moved(y, how.orders[1])
         rows, columns = how.rows, how.columns
-        if how.orders[2] != how.batch + rows + columns:
+        lead = how.outer if how.outer[:1] == how.orders[2][:1] else how.batch
+        if how.orders[2] != lead + rows + columns:
             x, y, rows, columns = y, x, columns, rows
-        result = self.joined(x, y, how.batch, rows, columns, how.summed)
+        if how.outer:
+            result = self.layered(x, y, how.outer, rows, columns, how.summed)
+        else:
+            result = self.joined(x, y, how.batch, rows, columns, how.summed)
         return result if loose else self.moved(result, wanted)
 
     def joined(
@@ -133,6 +137,20 @@ class Writer:
         if self.target.functional or m * n * k > SMALL_PRODUCT:
             return self.assigned(f"{first} @ {second}", legs, shape)
         return self.assigned(f"{first}.dot({second})", legs, shape)
+
+    def layered(
+        self, x: Array, y: Array, outer: Legs, rows: Legs, columns: Legs, summed: Legs
+    ) -> Array:
+        """A product for each value of labels that two of the three arrays begin with."""
+        layers, m, n, k = (self.count(g) for g in (outer, rows, columns, summed))
+        lead = [outer if a.legs[: len(outer)] == outer else () for a in (x, y)]
+        first = self.matrix(x, lead[0], rows, summed, (layers,) * bool(lead[0]) + (m, k))
+        second = self.matrix(y, lead[1], summed, columns, (layers,) * bool(lead[1]) + (k, n))
+        text = self.target.call("matmul", first, second)
+        made = self.assigned(text, outer + rows + columns, (layers, m, n))
+        if all(lead):
+            made = self.assigned(f"{made.name}.sum(0)", rows + columns, (m, n))
+        return made
 
     def matrix(
         self, a: Array, batch: Legs, first: Legs, second: Legs, shape: tuple[int, ...]
