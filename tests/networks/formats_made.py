@@ -294,6 +294,7 @@ TESTED_ELSEWHERE = {
     *("random", "save", "load", "singular_values", "plot_singular_values", "diagnose", "sample"),
     *("network", "from_network"),  # test_conversion.py
     *("cross", "map", "from_function", "exp", "sin", "polynomial"),
+    *("rational", "fft", "ifft", "convolve"),  # test_qtt_transforms.py
 }
 
 
