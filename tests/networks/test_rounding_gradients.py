@@ -255,6 +255,44 @@ def test_dense_arrays(library, name, kind, spectrum):
     assert paired([found], [move]) == pytest.approx(expected, rel=1e-7)
 
 
+def tucker_cores(case: str, kind: str) -> tuple[list[np.ndarray], dict]:
+    core = random((2, 3, 2), 1, kind)
+    factors = [random(shape, 2 + k, kind) for k, shape in enumerate(((6, 2), (5, 3), (2, 2)))]
+    if case == "cut":
+        return [core, *factors], {"ranks": (1, 2, 2)}
+    # Another tensor in the same spaces, so that factors side by side depend on each other.
+    mixed = [u @ random((u.shape[1], 2), 7, kind) for u in factors]
+    total = tn.Tucker(core, factors) + tn.Tucker(random((2, 2, 2), 8, kind), mixed)
+    return list(total.cores), {"tol": 1e-9} if case == "redundant" else {"ranks": (1, 2, 1)}
+
+
+@pytest.mark.parametrize("kind", ["float64", "complex128"])
+@pytest.mark.parametrize("case", ["cut", "redundant", "redundant and cut"])
+@pytest.mark.parametrize("library", LIBRARIES[1:])
+def test_tucker(library, case, kind):
+    cores, options = tucker_cores(case, kind)
+    rounded = tn.Tucker(cores[0], cores[1:]).round(**options)
+    move = [random(c.shape, 20 + k, kind) for k, c in enumerate(cores)]
+
+    def whole(given):
+        return np.einsum("abc,ia,jb,kc->ijk", *given)
+
+    def f(given):
+        return value_of(tn.Tucker(given[0], given[1:]).round(**options).to_dense())
+
+    expected = along(lambda x: value_of(truncated_modes(whole(x), rounded.ranks)), cores, move)
+    given = [given_to(library, c) for c in cores]
+    if library == "torch":
+        given = [x.requires_grad_() for x in given]
+        slopes = torch.autograd.grad(f(given), given)
+        by_norm = torch.autograd.grad(tn.Tucker(given[0], given[1:]).norm(), given)
+        change = along(lambda x: np.linalg.norm(whole(x)), cores, move)
+        assert paired(by_norm, move) == pytest.approx(change)
+    else:
+        slopes = [g.conj() for g in jax.grad(f)(given)]
+    assert paired(slopes, move) == pytest.approx(expected, rel=1e-7)
+
+
 @pytest.mark.parametrize("kind", ["float64", "complex128"])
 @pytest.mark.parametrize("library", [*LIBRARIES[1:-1], pytest.param("jax", marks=pytest.mark.slow)])
 def test_other_operations(library, kind):

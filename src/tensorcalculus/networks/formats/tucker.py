@@ -37,9 +37,9 @@ from tensorcalculus.networks.formats.linear import (
 from tensorcalculus.networks.formats.modes import Modes
 from tensorcalculus.networks.formats.spectra import Spectra
 from tensorcalculus.networks.formats.tt import TT
+from tensorcalculus.networks.formats.tucker_adjoints import tucker_of_dense, tucker_rounded
 from tensorcalculus.networks.network import Network
 from tensorcalculus.networks.structure import Structure
-from tensorcalculus.networks.trains.adjoints import tucker_of_dense
 from tensorcalculus.networks.trains.algebra import dense
 from tensorcalculus.networks.trains.rounding import push_left, push_right
 from tensorcalculus.networks.trains.tt_svd import compress, decompose
@@ -303,7 +303,13 @@ class Tucker(Modes, Spectra):
         return namespace(made).sum(self.core.conj() * made)
 
     def norm(self) -> Array:
-        """The Frobenius norm, exact to rounding also for small differences."""
+        """The Frobenius norm, exact to rounding also for small differences.
+
+        What PyTorch or JAX differentiates or traces is ``sqrt(dot(self, self))``, as triangular
+        factors of redundant bonds have no derivative: half of the digits where terms cancel.
+        """
+        if is_tracked(self.cores):
+            return namespace(self.core).sqrt(abs(self.dot(self)))
         core = self.core
         for k, u in enumerate(self.factors):
             core = mode_product(core, flattened(u), k)
@@ -319,6 +325,9 @@ class Tucker(Modes, Spectra):
 
     def round(self, tol: float = 1e-8, ranks: Sequence[int] | None = None) -> Tucker:
         """Smaller ranks, ``norm(self - rounded) <= tol*norm(self)``: ST-HOSVD of the core."""
+        if is_tracked(self.cores):
+            tol = checked_tolerance(tol, None, self.core)
+            return self._made(tucker_rounded(self.cores, tol, ranks))
         made = self._orthonormal()
         small = Tucker.from_dense(made.core, tol, ranks)
         pairs = zip(made.factors, small.factors, strict=True)

@@ -190,48 +190,6 @@ def round_vjp(
     return train._like(made), pull
 
 
-# Tucker
-
-
-def st_hosvd(tol: float, ranks: Sequence[int] | None) -> Work:
-    """One mode after the other, each cut off by the SVD of the core so far."""
-
-    def forward(given: Sequence[Array]) -> tuple[list[Array], Any]:
-        (core,) = given
-        check_static(given, ranks, "from_dense", "ranks")
-        d = core.ndim
-        delta = tol * size_of(core) / math.sqrt(d)
-        factors, splits = [], []
-        for k in range(d):
-            most = None if ranks is None else int(ranks[k])
-            # The mode to the end, and its basis as the right factor.
-            moved = namespace(core).moveaxis(core, k, -1)
-            shape = moved.shape
-            parts, left, right = split(moved.reshape(-1, shape[-1]), delta, most)
-            splits.append(parts)
-            factors.append(right.mT)
-            core = namespace(core).moveaxis(left.reshape(*shape[:-1], -1), -1, k)
-        return [core, *factors], splits
-
-    def backward(splits: Any, cotangents: Sequence[Array]) -> list[Array]:
-        core = cotangents[0]
-        xp = namespace(core)
-        for k in range(core.ndim - 1, -1, -1):
-            moved = xp.moveaxis(core, k, -1)
-            shape = moved.shape
-            left, right = moved.reshape(-1, shape[-1]), cotangents[k + 1].mT
-            found = split_adjoint(splits[k], left, right, "from_dense")
-            core = xp.moveaxis(found.reshape(*shape[:-1], -1), -1, k)
-        return [core]
-
-    return Work(forward, backward)
-
-
-def tucker_of_dense(a: Array, tol: float, ranks: Sequence[int] | None) -> list[Array]:
-    """The core and the factors, as PyTorch and JAX differentiate and trace them."""
-    return tracked(st_hosvd(tol, ranks), [a])
-
-
 def rounded(cores: Sequence[Array], tol: float, max_rank: int | None) -> list[Array]:
     """Cores of smaller ranks, as PyTorch and JAX differentiate and trace them."""
     return tracked(rounding(tol, max_rank), cores)
