@@ -1,7 +1,6 @@
 """What fits say about themselves: degeneracy, swamps, core consistency; results as objects."""
 
 import dataclasses
-import doctest
 import warnings
 from typing import Any
 
@@ -263,13 +262,3 @@ def test_progress(monkeypatch: pytest.MonkeyPatch):
     assert shown == []
     tc.cp_als(x, 2, progress=True)
     assert shown[0].startswith("CP of rank 2 by als: iteration 1, value ")
-
-
-def test_the_examples_in_docstrings_run():
-    from tensorcalculus.fit import decompose
-
-    for function in (decompose.cp_als, decompose.cp_opt):
-        examples = doctest.DocTestFinder().find(function)
-        assert any(example.examples for example in examples)
-        for example in examples:
-            assert doctest.DocTestRunner().run(example).failed == 0

@@ -1,7 +1,5 @@
 """Tucker models as fits: against plain HOOI, dense residuals, the tails of unfoldings."""
 
-import doctest
-
 import numpy as np
 import pytest
 from fit_data import given_to, per_library
@@ -86,8 +84,3 @@ def test_errors():
             tc.tucker(x, **options)
     with pytest.raises(InputError, match="tucker: the array must be finite"):
         tc.tucker(x * np.nan, 1)
-
-
-def test_the_example_runs():
-    for example in doctest.DocTestFinder().find(tc.tucker):
-        assert example.examples and doctest.DocTestRunner().run(example).failed == 0

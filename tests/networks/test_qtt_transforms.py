@@ -1,8 +1,5 @@
 """Fourier transforms, convolutions and rational functions on fine grids, against closed forms."""
 
-import doctest
-import importlib
-
 import jax
 import numpy as np
 import pytest
@@ -228,10 +225,3 @@ def test_check_of_rational_functions():
 def test_errors(work, words):
     with pytest.raises(InputError, match=words):
         work()
-
-
-@pytest.mark.parametrize("name", ["qtt", "adjoints"])
-def test_examples_of_docstrings(name):
-    module = importlib.import_module(f"tensorcalculus.networks.formats.{name}")
-    result = doctest.testmod(module)
-    assert result.attempted and not result.failed

@@ -1,8 +1,5 @@
 """Every operation of tensor trains against the dense array, in three libraries."""
 
-import doctest
-import importlib
-
 import jax
 import numpy as np
 import pytest
@@ -361,10 +358,3 @@ def test_numbers_of_the_reference(shared_path):
     text = shared_path("references", "tensor_train.md").read_text(encoding="utf-8")
     for number in ("5.653e-9", "3.497e-9", "8,9,9,8", "10,12,12,10"):
         assert number in text
-
-
-@pytest.mark.parametrize("name", ["tt", "qtt", "tt_matrix", "tucker", "htucker", "cp"])
-def test_examples_of_docstrings(name):
-    module = importlib.import_module(f"tensorcalculus.networks.formats.{name}")
-    result = doctest.testmod(module)
-    assert result.attempted and not result.failed
