@@ -62,7 +62,8 @@ def peers(row: Row, arrays: Arrays, threads: int) -> tuple[list[Contestant], lis
     if row.dense is not None:
         return made, notes
     for peer, build in (("jax", _jax), ("torch", _torch), ("autograd", _autograd)):
-        reason = (row.skip or {}).get(peer)
+        skip = row.skip or {}
+        reason = skip.get(peer) or (skip.get(f"{peer} with threads") if threads > 1 else None)
         if find_spec(peer) is None:
             notes.append(f"{peer} is not installed (`pip install {peer}`)")
         elif reason is not None:

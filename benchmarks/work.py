@@ -40,7 +40,7 @@ class Row:
     largest: int = 0
     """Bytes of the largest array of the function's value that batched derivatives repeat."""
     skip: Mapping[str, str] | None = None
-    """Peers that are left out, and why."""
+    """Peers that are left out, and why; "torch with threads": on more than one thread."""
     operator: str = ""
     """'build' times the operator of a Hessian, 'solve' a linear system with it as well."""
     dense: Callable[..., Any] | None = None
@@ -269,6 +269,7 @@ def rows() -> list[Row]:
         made.append(Row(
             f"Jacobian of solve(A,b) by A, n={n}", JACOBIAN, ("A",), solution, solution_data(n),
             hand.solve_jacobian, peer_solve, 1, 8 * n * n,
+            skip={"torch with threads": BEYOND} if n > 100 else None,
         ))  # fmt: skip
     made += [
         _factorisation("Gradient", GRADIENT, 300, hand.factorisation_gradient, 3),
