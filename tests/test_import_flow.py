@@ -23,7 +23,7 @@ LAZY = {"scipy", "lark", "cotengra", "rich", "typer", "torch", "jax", "array_api
 # A unit is a package or a module directly below the root; the root's own __init__ is ROOT.
 UNITS = {
     *("errors", "expr", "simplify", "calculus", "notation", "compiler", "optimize", "export"),
-    *("networks", "diagrams", "fit", "face", "api", "random_data", "status_line", "check"),
+    *("networks", "diagrams", "fit", "face", "api", "random_data", "display", "check"),
     *("testing", "cli", ROOT),
 }
 
@@ -39,17 +39,17 @@ ALLOWED = {
     "api": UNITS - {"cli"},
     # Random data for expressions, which checks and the published strategies share.
     "random_data": {"expr", "simplify", "errors", "compiler"},
-    "status_line": set(),
+    "display": set(),
     "optimize": {
-        *("expr", "simplify", "calculus", "compiler", "errors", "random_data", "status_line"),
+        *("expr", "simplify", "calculus", "compiler", "errors", "random_data", "display"),
     },
     # Plain data, places and text: whoever has something to draw says what is drawn.
     "diagrams": {"errors"},
     # A network has the methods of an expression, which `face` gives.
     "networks": {
-        *("expr", "simplify", "calculus", "compiler", "errors", "face", "status_line", "diagrams"),
+        *("expr", "simplify", "calculus", "compiler", "errors", "face", "display", "diagrams"),
     },
-    "fit": {"expr", "optimize", "networks", "errors"},
+    "fit": {"expr", "optimize", "networks", "errors", "display"},
     # The version of the package stands in what is written.
     "export": {"expr", "compiler", "errors", "random_data", ROOT},
     "check": UNITS - {"cli"},

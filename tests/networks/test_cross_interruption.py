@@ -135,8 +135,8 @@ def test_status_line(capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     tn.TT.cross(smooth, SHAPE)  # shorter than a second
     assert shown == []
-    monkeypatch.setattr("tensorcalculus.status_line.PATIENCE", 0.0)
-    monkeypatch.setattr("tensorcalculus.status_line._PAUSE", 0.0)
+    monkeypatch.setattr("tensorcalculus.display.status_line.PATIENCE", 0.0)
+    monkeypatch.setattr("tensorcalculus.display.status_line._PAUSE", 0.0)
     tn.TT.cross(smooth, SHAPE)
     assert shown[0].startswith("cross: sweep 1, 1000 of 1000000 values")
     assert any("ranks up to" in text and "error" in text for text in shown)

@@ -244,7 +244,7 @@ def test_plots(monkeypatch):
     zero = tn.TT.zeros((2, 3)).plot_singular_values(figure.Figure().subplots())
     assert np.isnan(zero.lines[0].get_ydata()).all()
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"tensorcalculus\[plot\]"):
+    with pytest.raises(ImportError, match="pip install matplotlib"):
         t.plot_singular_values()
 
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.rows import Rows
 from tensorcalculus.errors import InputError
 from tensorcalculus.networks.arrays import epsilon, norm
 from tensorcalculus.networks.formats.linear import dense_input
 from tensorcalculus.networks.formats.tucker import Tucker, improved
 
 
-@dataclass(frozen=True)
-class TuckerFit:
+@dataclass(frozen=True, repr=False)
+class TuckerFit(Rows):
     """The result of :func:`tensorcalculus.tucker`."""
 
     model: Tucker
@@ -35,16 +36,14 @@ class TuckerFit:
     loss_history: np.ndarray
     """The loss of the start, then after each sweep."""
 
-    def __repr__(self) -> str:
+    def _rows(self) -> list[tuple[str, str]]:
         shape, core = (" x ".join(map(str, n)) for n in (self.model.shape, self.model.ranks))
-        return "\n".join(
-            [
-                f"model      Tucker, {shape}, core {core}",
-                f"fit        {self.fit:.6f} ({100 * (1 - (1 - self.fit) ** 2):.4g} % explained)",
-                f"converged  {'yes' if self.converged else 'no'}: {self.message}",
-                f"work       {self.iterations} iterations, {self.seconds:.3g} s by {self.method}",
-            ]
-        )
+        return [
+            ("model", f"Tucker, {shape}, core {core}"),
+            ("fit", f"{self.fit:.6f} ({100 * (1 - (1 - self.fit) ** 2):.4g} % explained)"),
+            ("converged", f"{'yes' if self.converged else 'no'}: {self.message}"),
+            ("work", f"{self.iterations} iterations, {self.seconds:.3g} s by {self.method}"),
+        ]
 
 
 def fit_tucker(

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.plots import axes
+from tensorcalculus.display.rows import Rows
 from tensorcalculus.fit.trouble import FitDiagnosis
 from tensorcalculus.fit.watch import FitIteration
 from tensorcalculus.networks.arrays import Array, numpy_of
 from tensorcalculus.networks.formats.cp import CP
 
 
-@dataclass(frozen=True)
-class CPFit:
+@dataclass(frozen=True, repr=False)
+class CPFit(Rows):
     """The result of :func:`tensorcalculus.cp_als` and :func:`tensorcalculus.cp_opt`.
 
     Components are in the order of their weights.  In all modes but the first, the columns of the
@@ -75,22 +77,9 @@ class CPFit:
             ("diagnosis", str(self.diagnosis)),
         ]
 
-    def __repr__(self) -> str:
-        return "\n".join(f"{name:<10} {text}" for name, text in self._rows())
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{name}</th>"
-            f"<td style='text-align:left'>{escape(text)}</td></tr>"
-            for name, text in self._rows()
-        )
-        return f"<table>{rows}</table>"
-
     def plot(self, ax: Any = None) -> Any:
         """Draw how the loss fell, swamps shaded; returns the matplotlib Axes."""
-        ax = _axes(ax)
+        ax = axes(ax, ".record and .factors")
         steps = np.arange(1, len(self.record) + 1)
         losses = self.loss_history
         ax.semilogy(steps, np.where(losses > 0, losses, np.nan))
@@ -103,23 +92,10 @@ class CPFit:
 
     def plot_mode(self, mode: int, ax: Any = None) -> Any:
         """Draw the columns of the factor of one mode; returns the matplotlib Axes."""
-        ax = _axes(ax)
+        ax = axes(ax, ".record and .factors")
         columns = numpy_of(self.factors[mode])
         for r in range(self.rank):
             ax.plot(np.real(columns[:, r]), label=f"component {r}")
         ax.set_xlabel(f"index of mode {mode}")
         ax.legend()
         return ax
-
-
-def _axes(ax: Any) -> Any:
-    if ax is not None:
-        return ax
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise ImportError(
-            "plot needs matplotlib, which is not installed: pip install matplotlib; the numbers"
-            " are in .record and .factors"
-        ) from None
-    return plt.subplots()[1]

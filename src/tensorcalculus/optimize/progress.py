@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tensorcalculus.display.status_line import StatusLine
 from tensorcalculus.optimize.record import Iteration
-from tensorcalculus.status_line import StatusLine
 
 
 class Progress:

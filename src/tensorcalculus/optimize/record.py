@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.plots import axes
+from tensorcalculus.display.rows import Rows
+
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
@@ -22,8 +25,8 @@ class Iteration:
     """Time since the start, without deriving and compiling."""
 
 
-@dataclass(frozen=True, slots=True)
-class Minimum:
+@dataclass(frozen=True, slots=True, repr=False)
+class Minimum(Rows):
     """The result of :func:`tensorcalculus.minimize`; ``result["U"]`` is an array of its values."""
 
     values: dict[str, np.ndarray]
@@ -67,33 +70,12 @@ class Minimum:
             ("values", shapes),
         ]  # fmt: skip
 
-    def __repr__(self) -> str:
-        return "\n".join(f"{name:<10} {text}" for name, text in self._rows())
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{name}</th>"
-            f"<td style='text-align:left'>{escape(text)}</td></tr>"
-            for name, text in self._rows()
-        )
-        return f"<table>{rows}</table>"
-
     def plot(self, ax: Any = None) -> Any:
         """Draw how value and gradient fell, on a logarithmic axis; returns the matplotlib Axes.
 
         The value is drawn as its distance from the lowest one.
         """
-        if ax is None:
-            try:
-                import matplotlib.pyplot as plt
-            except ImportError:
-                raise ImportError(
-                    "plot needs matplotlib, which is not installed: pip install matplotlib; "
-                    "the numbers are in .record"
-                ) from None
-            _, ax = plt.subplots()
+        ax = axes(ax, ".record")
         steps = [entry.iteration for entry in self.record]
         values = np.array([entry.value for entry in self.record])
         above = values - values.min()

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tensorcalculus.display.status_line import StatusLine
 from tensorcalculus.errors import EvaluationError, InputError, ShapeError
 from tensorcalculus.networks.cross.black_box import BlackBox, BudgetSpent
 from tensorcalculus.networks.cross.maxvol import rect_maxvol
 from tensorcalculus.networks.trains.algebra import entries
 from tensorcalculus.networks.trains.rounding import round_train
-from tensorcalculus.status_line import StatusLine
 
 _VALIDATION_POINTS = 1000
 _SEARCHES = 10

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.plots import axes
 from tensorcalculus.networks.formats.base import Format
 
 
@@ -39,15 +40,7 @@ class Spectra(Format):
         ImportError
             No `ax`, and matplotlib is not installed.
         """
-        if ax is None:
-            try:
-                import matplotlib.pyplot as plt
-            except ImportError:
-                raise ImportError(
-                    "plot_singular_values needs matplotlib, which is not installed: pip install"
-                    " 'tensorcalculus[plot]'; the numbers are in singular_values()"
-                ) from None
-            _, ax = plt.subplots()
+        ax = axes(ax, "singular_values()")
         held = self.singular_values()
         named = held.items() if isinstance(held, Mapping) else enumerate(held)
         for name, values in named:
