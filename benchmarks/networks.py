@@ -1,7 +1,7 @@
 """Gradients of tensor networks by all cores, beside JAX under jit and PyTorch.
 
 All contract the same tree of pairs, the one that this library finds: the peers differentiate it by
-reverse mode.  Results are compared before anything is timed; rounds are interleaved, one thread.
+reverse mode.  Results are compared before anything is timed; rounds are interleaved, on one core.
 
     python benchmarks/networks.py [--rows REGEX] [--quick] [--least] [--json FILE]
 """
@@ -135,6 +135,9 @@ def main() -> None:
     parser.add_argument("--least", action="store_true", help="the fastest round, not the median")
     parser.add_argument("--json", help="a file for the numbers")
     given = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        # JAX runs independent steps on threads of its own, whatever it is told.
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     # The allocator keeps what is freed once it has seen a large block, as in an older process.
     np.ones(4_000_000)
     budget = replace(QUICK if given.quick else FULL, least=given.least)
