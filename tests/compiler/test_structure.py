@@ -395,42 +395,7 @@ def test_conjugate_gradients_where_nothing_is_closed():
         e.operator(values).solve(b)
 
 
-def test_analysis_is_kept():
-    e = FACTORISATION.hessian("U")
-    values = factorisation()
-    first = e.operator(values)
-    assert e.operator(values).terms[0].form is first.terms[0].form
-    assert e.operator(factorisation(9, 6, 3)).terms[0].form is not first.terms[0].form
-    # The arrays are read at once: a later change does not reach the operator.
-    before = first.todense()
-    values["V"][:] = 0
-    np.testing.assert_array_equal(first.todense(), before)
-
-
 # -- types, forms, messages ----------------------------------------------------------------------
-
-
-def test_operators_keep_their_numbers():
-    e = tc.parse("norm2(T-U*V')^2").hessian("U")
-    made = []
-    for k in range(4):
-        T, U, V = normal(4, 3), normal(4, 2), normal(3, 2)
-        if k == 3:
-            T, U, V = (a.astype(np.float32) for a in (T, U, V))
-        made.append((e.operator(T=T, U=U, V=V), V))
-    for h, V in made:
-        assert h.dtype == V.dtype
-        np.testing.assert_array_equal(h.todense(), np.kron(np.eye(4), 2 * V.T @ V))
-    b = normal(8)
-    x = made[0][0].solve(b)
-    assert not np.allclose(made[1][0].solve(b), x)
-    with pytest.raises(InputError, match="V"):
-        e.operator(T=T, U=U)
-    with pytest.raises(InputError, match="V"):
-        e.operator(T=T, U=U, V=V[:2])
-    with pytest.raises(InputError, match="number"):
-        made[0][0] @ 2.0
-    np.testing.assert_allclose((made[0][0] * 2.0) @ b, 2 * (made[0][0] @ b))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])

@@ -7,6 +7,7 @@ from math import sqrt
 
 import numpy as np
 
+from tensorcalculus.compiler.factors import lapack
 from tensorcalculus.optimize.descent import descend
 from tensorcalculus.optimize.monitor import EPSILON, Monitor
 from tensorcalculus.optimize.packing import Array
@@ -73,10 +74,7 @@ class _Cholesky:
 
 def solve_shifted(H: Array, b: Array, last: float) -> tuple[Array, float]:
     """``inv(H + s*I)*b`` with ``s = 0`` where that is positive definite; and the relative ``s``."""
-    from scipy.linalg import get_lapack_funcs
-
-    potrf, potrs = get_lapack_funcs(("potrf", "potrs"), (H,))
-
+    potrf, potrs = lapack(("potrf", "potrs"), H.dtype)
     size = float(np.linalg.norm(H)) / sqrt(len(H)) or 1.0
     shift = 0.0
     while True:

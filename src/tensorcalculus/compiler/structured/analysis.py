@@ -110,8 +110,8 @@ class Structure:
         bare = StructuredOperator.like(plan, np.result_type(*results))
         entry = program.entry(values) if binding.certain and given is values else None
         if entry is not None:
-            if len(self._direct) < _KNOWN:
-                self._direct.setdefault(names, Dispatcher(program, names, self._checked))
+            if names not in self._direct and len(self._direct) < _KNOWN:
+                self._direct[names] = Dispatcher(program, names, self._checked)
             if names in self._direct:
                 made = _made(entry[0], bare, len(plan.roots))
                 self._direct[names].remember(values, (made, *entry[1:]))

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from tensorcalculus.compiler.factors import lapack
 from tensorcalculus.errors import InputError, ShapeError
 
 
@@ -58,10 +59,10 @@ def maxvol(
 
 def _start(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows that partial pivoting picks, and the coefficients of all rows in them."""
-    from scipy.linalg import get_lapack_funcs, solve_triangular
+    from scipy.linalg import solve_triangular
 
     r = a.shape[1]
-    (getrf,) = get_lapack_funcs(("getrf",), (a,))
+    (getrf,) = lapack(("getrf",), a.dtype)
     lu, swaps, info = getrf(a)
     if info > 0 or not np.isfinite(lu).all():
         raise InputError("maxvol: the matrix must be of full rank; use fewer columns")
