@@ -1,0 +1,1 @@
+"""What fits read: sparse tensors, files, arrays of other libraries."""
