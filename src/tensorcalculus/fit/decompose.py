@@ -238,7 +238,7 @@ def gcp(
     --------
     >>> import numpy as np, tensorcalculus as tc, tensorcalculus.networks as tn
     >>> rng = np.random.default_rng(0)
-    >>> A, B, C = rng.gamma(1.0, size=(3, 20, 2))
+    >>> A, B, C = 3 * rng.gamma(0.5, size=(3, 20, 2))
     >>> counts = rng.poisson(np.einsum("ir,jr,kr->ijk", A, B, C))
     >>> result = tc.gcp(counts, 2, loss="poisson")
     >>> result.converged, result.model.match(tn.CP([A, B, C])).congruence > 0.95

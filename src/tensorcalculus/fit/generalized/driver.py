@@ -18,7 +18,7 @@ from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells, FactorProblem
 from tensorcalculus.fit.generalized.record import GCPFit
 from tensorcalculus.fit.losses import Loss, as_loss
-from tensorcalculus.networks.arrays import like
+from tensorcalculus.networks.arrays import Array, is_array, like
 from tensorcalculus.networks.formats.cp import CP
 from tensorcalculus.optimize.first_order import lbfgs
 from tensorcalculus.optimize.monitor import Finished, Monitor
@@ -81,9 +81,10 @@ def fit(
     monitor, message, converged = runs[int(np.argmin(values))]
     value, best, _ = monitor.best
     units, weights = ordered(problem.named(best), modes)
-    factors = tuple(like(u, x) for u in units)
+    home = reference(x)
+    factors = tuple(like(u, home) for u in units)
     return GCPFit(
-        CP(factors, like(weights, x)), weights, factors, chosen, value - problem.penalty(best),
+        CP(factors, like(weights, home)), weights, factors, chosen, value - problem.penalty(best),
         cells.count, converged, message, max(len(monitor.record) - 1, 0), "lbfgs",
         perf_counter() - began, values, tuple(monitor.record),
     )  # fmt: skip
@@ -114,6 +115,11 @@ def read_cells(x: Any, loss: Loss, mask: Any) -> Cells:
         data = np.where(mask != 0, data, 0.0)
     loss.check(data)
     return DenseCells(np.ascontiguousarray(data), loss, mask)
+
+
+def reference(x: Any) -> Array:
+    """An array of the library in which factors go back, of a type that holds them."""
+    return x if is_array(x) and "float" in str(x.dtype) else np.empty(0)
 
 
 def first_factors(
