@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tensorcalculus.expr.node import Expr as Expr
     from tensorcalculus.expr.node import Variable as Variable
     from tensorcalculus.fit.data.sparse_tensor import SparseTensor as SparseTensor
+    from tensorcalculus.fit.generalized.record import GCPFit as GCPFit
     from tensorcalculus.fit.losses import Loss as Loss
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ __all__ = [
     "DegeneracyWarning",
     "EvaluationError",
     "Expr",
+    "GCPFit",
     "GaugeWarning",
     "InputError",
     "Loss",
@@ -78,6 +80,7 @@ __all__ = [
 _CLASSES = {
     "Expr": "expr.node",
     "Variable": "expr.node",
+    "GCPFit": "fit.generalized.record",
     "Loss": "fit.losses",
     "SparseTensor": "fit.data.sparse_tensor",
 }

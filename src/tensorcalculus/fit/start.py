@@ -23,7 +23,7 @@ def start_factors(
 ) -> Factors:
     """The factors of one start, scaled to the norm of the array unless they are given."""
     if not isinstance(start, str):
-        return _given(data, rank, start, nonnegative)
+        return given_factors(data.shape, rank, start, nonnegative, data.kind)
     # Seeds [0, 0] and 0 give the same numbers: data drawn with the user's seed must not be met.
     rng = np.random.default_rng([seed, attempt, crc32(b"start of a CP fit")])
     factors = [_drawn(rng, n, rank, data.kind, k in nonnegative) for k, n in enumerate(data.shape)]
@@ -57,15 +57,22 @@ def _leading(data: DenseData, k: int, rank: int) -> np.ndarray:
     return np.asarray(numpy_of(svd(matrix)[0]), dtype=data.kind)[:, :rank]
 
 
-def _given(data: DenseData, rank: int, start: Any, nonnegative: frozenset[int]) -> Factors:
+def given_factors(
+    shape: tuple[int, ...],
+    rank: int,
+    start: Any,
+    nonnegative: frozenset[int],
+    kind: np.dtype | type = np.float64,
+) -> Factors:
+    """Copies of the factors of a model or a list, checked."""
     arrays = start.factors if isinstance(start, CP) else start
     if is_array(arrays) or not isinstance(arrays, Sequence):
         raise InputError(
             f"start: {', '.join(map(repr, NAMES))}, a tn.CP or a list of factors is expected, not"
             f" {type(start).__name__}"
         )
-    factors = [np.array(numpy_of(u) if is_array(u) else u, dtype=data.kind) for u in arrays]
-    expected = [(n, rank) for n in data.shape]
+    factors = [np.array(numpy_of(u) if is_array(u) else u, dtype=kind) for u in arrays]
+    expected = [(n, rank) for n in shape]
     if [u.shape for u in factors] != expected:
         raise ShapeError(
             f"start: factors of shapes {expected} are expected, not {[u.shape for u in factors]}"

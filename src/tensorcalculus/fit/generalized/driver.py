@@ -6,29 +6,26 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
-from tensorcalculus.errors import InputError
+from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.expr.node import Expr
-from tensorcalculus.fit.components import Factors, ordered
+from tensorcalculus.fit.components import ordered
 from tensorcalculus.fit.driver import check_options, checked_modes
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells, FactorProblem
 from tensorcalculus.fit.generalized.record import GCPFit
+from tensorcalculus.fit.generalized.start import first_factors
 from tensorcalculus.fit.losses import Loss, as_loss
-from tensorcalculus.networks.arrays import Array, is_array, like
+from tensorcalculus.networks.arrays import Array, is_array, like, numpy_of
 from tensorcalculus.networks.formats.cp import CP
+from tensorcalculus.networks.formats.linear import dense_input
 from tensorcalculus.optimize.first_order import lbfgs
 from tensorcalculus.optimize.monitor import Finished, Monitor
 from tensorcalculus.optimize.progress import Progress
 
 METHODS = ("auto", "lbfgs")
-
-SHRINK = (1.0, 0.125, 0.015625)
-"""Sizes of random starts, of which the one with the lowest loss is taken: where the model is a
-logarithm, what fits the data's size may be far too large."""
 
 
 def fit(
@@ -70,7 +67,7 @@ def fit(
     runs: list[tuple[Monitor, str, bool]] = []
     try:
         for attempt in range(starts):
-            begin = first_factors(problem, modes, start, seed, attempt)
+            begin = first_factors(problem, chosen, modes, start, seed, attempt)
             monitor = Monitor(problem, tol, limit, max_seconds, line, None)
             runs.append((monitor, *_run(problem, monitor, problem.pack(begin))))
             if runs[-1][1] == "interrupted":
@@ -107,12 +104,18 @@ def _run(problem: FactorProblem, monitor: Monitor, x: np.ndarray) -> tuple[str, 
 
 def read_cells(x: Any, loss: Loss, mask: Any) -> Cells:
     """The observed cells of what a user handed over."""
-    data = np.asarray(x)
-    if data.dtype.kind in "biu":
-        data = data.astype(np.float64)
-    if mask is not None:
-        mask = np.asarray(mask)
-        data = np.where(mask != 0, data, 0.0)
+    if mask is None:
+        data = np.asarray(numpy_of(dense_input(x, 2, "gcp")))
+    else:
+        data, mask = np.asarray(numpy_of(x) if is_array(x) else x), np.asarray(mask)
+        if data.shape != mask.shape:
+            raise ShapeError(
+                f"mask: an array of shape {data.shape} is expected, as of X, not {mask.shape}"
+            )
+        data = np.asarray(numpy_of(dense_input(np.where(mask != 0, data, 0.0), 2, "gcp")))
+        mask = mask.astype(np.float64)
+        if not np.isfinite(mask).all() or mask.min() < 0 or not mask.any():
+            raise InputError("mask: True and False, or weights that are not negative, are expected")
     loss.check(data)
     return DenseCells(np.ascontiguousarray(data), loss, mask)
 
@@ -120,32 +123,3 @@ def read_cells(x: Any, loss: Loss, mask: Any) -> Cells:
 def reference(x: Any) -> Array:
     """An array of the library in which factors go back, of a type that holds them."""
     return x if is_array(x) and "float" in str(x.dtype) else np.empty(0)
-
-
-def first_factors(
-    problem: FactorProblem, modes: frozenset[int], start: Any, seed: int, attempt: int
-) -> Factors:
-    """Random factors of the size of the data, or those that are given."""
-    shape, rank = problem.cells.shape, problem.rank
-    if not isinstance(start, str):
-        given = start.factors if isinstance(start, CP) else start
-        return [np.array(u, dtype=np.float64) for u in given]
-    rng = np.random.default_rng([seed, attempt, crc32(b"start of a generalised CP fit")])
-    mean, square = problem.cells.moments()
-    if modes:
-        made = [rng.uniform(size=(n, rank)) for n in shape]
-        size = float(np.sum(np.prod([u.mean(0) for u in made], axis=0)))
-        wanted = mean if mean > 0 else 1.0
-    else:
-        made = [rng.standard_normal((n, rank)) for n in shape]
-        gram = np.prod([u.T @ u / len(u) for u in made], axis=0)
-        size = math.sqrt(float(gram.sum()))
-        wanted = math.sqrt(square) or 1.0
-    tried = []
-    for shrink in SHRINK:
-        scale = (shrink * wanted / size) ** (1 / len(shape))
-        factors = [u * scale for u in made]
-        with np.errstate(all="ignore"):
-            value = problem.cells.value_gradients(factors)[0]
-        tried.append((value if math.isfinite(value) else math.inf, factors))
-    return min(tried, key=lambda one: one[0])[1]
