@@ -18,7 +18,7 @@ from support import PACKAGE
 ROOT = "tensorcalculus"
 MAX_LINES = 500
 # Loaded when first needed, so that `import tensorcalculus` stays quick.
-LAZY = {"scipy", "lark", "cotengra", "rich", "typer", "torch", "jax", "array_api_compat"}
+LAZY = {"scipy", "lark", "cotengra", "rich", "typer", "torch", "jax", "numba", "array_api_compat"}
 
 # A unit is a package or a module directly below the root; the root's own __init__ is ROOT.
 UNITS = {

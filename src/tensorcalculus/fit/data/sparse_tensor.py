@@ -62,8 +62,7 @@ class SparseTensor:
         )
         if len(sides) != cells.shape[1]:
             raise ShapeError(
-                f"shape: {cells.shape[1]} sides are expected, as indices have columns, not"
-                f" {sides}"
+                f"shape: {cells.shape[1]} sides are expected, as indices have columns, not {sides}"
             )
         wrong = np.flatnonzero(((cells < 0) | (cells >= np.array(sides))).any(1))
         if len(wrong):
