@@ -31,11 +31,13 @@ from tensorcalculus.errors import (
     TensorCalculusError,
     UnknownNameError,
 )
-from tensorcalculus.fit.decompose import cp_als, cp_opt, tucker
+from tensorcalculus.fit.decompose import cp_als, cp_opt, gcp, tucker
 
 if TYPE_CHECKING:
     from tensorcalculus.expr.node import Expr as Expr
     from tensorcalculus.expr.node import Variable as Variable
+    from tensorcalculus.fit.data.sparse_tensor import SparseTensor as SparseTensor
+    from tensorcalculus.fit.losses import Loss as Loss
 
 __version__ = "0.1.0"
 
@@ -46,10 +48,12 @@ __all__ = [
     "Expr",
     "GaugeWarning",
     "InputError",
+    "Loss",
     "NotDifferentiableError",
     "NotPrintableError",
     "ParseError",
     "ShapeError",
+    "SparseTensor",
     "TensorCalculusError",
     "UnknownNameError",
     "Variable",
@@ -61,6 +65,7 @@ __all__ = [
     "eigh",
     "function",
     "functions",
+    "gcp",
     "minimize",
     "network",
     "parse",
@@ -70,11 +75,18 @@ __all__ = [
     "variables",
 ]
 
+_CLASSES = {
+    "Expr": "expr.node",
+    "Variable": "expr.node",
+    "Loss": "fit.losses",
+    "SparseTensor": "fit.data.sparse_tensor",
+}
+
 
 def __getattr__(name: str) -> object:
-    """Types of expressions, for annotations; imported when first asked for."""
-    if name in ("Expr", "Variable"):
-        from tensorcalculus.expr import node
+    """Classes whose modules are imported when they are first asked for."""
+    if name in _CLASSES:
+        from importlib import import_module
 
-        return getattr(node, name)
+        return getattr(import_module(f"tensorcalculus.{_CLASSES[name]}"), name)
     raise AttributeError(f"module 'tensorcalculus' has no attribute {name!r}")

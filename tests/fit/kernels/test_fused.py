@@ -10,33 +10,26 @@ import tensorcalculus.fit.kernels.threads as threads_of_kernels
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.kernels.fused import (
-    Pointwise,
     loss,
     loss_and_gradients,
     mttkrp,
     mttkrps,
 )
 from tensorcalculus.fit.kernels.points import Points
+from tensorcalculus.fit.losses import as_loss
 
 SHAPES = {2: (7, 9), 3: (6, 1, 11), 4: (5, 4, 3, 6), 5: (2, 5, 3, 4, 3)}
 
-BODIES = {
-    "squares": (Pointwise.of(["value = (m - x)**2", "slope = 2*(m - x)"]), lambda x, m: (m - x)**2),
-    "poisson": (
-        Pointwise.of(
-            ["t0 = m + 1e-10", "value = m - x*log(t0)", "slope = 1.0 - x/t0"], {"log": math.log}
-        ),
-        lambda x, m: m - x * np.log(m + 1e-10),
-    ),
-    "logit": (
-        Pointwise.of(
-            ["t0 = exp(-abs(m))", "value = max(m, 0.0) + log1p(t0) - x*m",
-             "slope = (1.0/(1.0 + t0) if m > 0 else t0/(1.0 + t0)) - x"],
-            {"exp": np.exp, "log1p": math.log1p},
-        ),
-        lambda x, m: np.logaddexp(0, m) - x * m,
-    ),
-}  # fmt: skip
+LOSSES = {
+    "gaussian": lambda x, m: (x - m) ** 2,
+    "poisson": lambda x, m: m - x * np.log(m + 1e-10),
+    "bernoulli-logit": lambda x, m: np.logaddexp(0, m) - x * m,
+    "m^3 + exp(x)*m": lambda x, m: m**3 + np.exp(x) * m,
+}
+
+
+def compiled(name):
+    return as_loss(name).pair.compiled
 
 
 def sparse(shape, n, seed=0, kind="float64"):
@@ -92,10 +85,10 @@ def test_products_equal_dense_ones(order, rank, kind, every_thread):
         np.testing.assert_allclose(mttkrp(points, u, 1, threads=threads), expected[1], rtol=close)
 
 
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("order", [2, 4])
 def test_losses_and_gradients(name, order, every_thread):
-    body, plain = BODIES[name]
+    pair, plain = compiled(name), LOSSES[name]
     shape = SHAPES[order]
     x, u = sparse(shape, 30), drawn(shape, 3)
     weights = np.random.default_rng(2).random(30)
@@ -106,9 +99,9 @@ def test_losses_and_gradients(name, order, every_thread):
         return float(weights @ plain(x.values, dense_model(factors)[at]))
 
     for threads in (1, 2):
-        made, gradients = loss_and_gradients(points, u, body, threads=threads)
+        made, gradients = loss_and_gradients(points, u, pair, threads=threads)
         assert made == pytest.approx(value(u), rel=1e-13)
-        assert loss(points, u, body, threads=threads) == pytest.approx(made, rel=1e-14)
+        assert loss(points, u, pair, threads=threads) == pytest.approx(made, rel=1e-14)
         rng = np.random.default_rng(3)
         for _ in range(3):
             step = [rng.standard_normal(a.shape) for a in u]
@@ -120,10 +113,10 @@ def test_losses_and_gradients(name, order, every_thread):
 
 
 def test_single_precision_of_data_and_factors():
-    body, plain = BODIES["poisson"]
+    pair, plain = compiled("poisson"), LOSSES["poisson"]
     shape = SHAPES[3]
     x, u = sparse(shape, 30, kind="float32"), drawn(shape, 5, kind="float32")
-    value, gradients = loss_and_gradients(Points.ordered(x), u, body)
+    value, gradients = loss_and_gradients(Points.ordered(x), u, pair)
     m = dense_model([a.astype(float) for a in u])[tuple(x.indices.T)]
     assert value == pytest.approx(plain(x.values.astype(float), m).sum(), rel=1e-6)
     slopes = SparseTensor(x.indices, 1 - x.values / m, shape).to_dense()
@@ -144,8 +137,8 @@ def test_no_point_and_one(n, every_thread):
     shape = SHAPES[3]
     x, u = sparse(shape, n), drawn(shape, 3)
     points = Points.ordered(x)
-    body, plain = BODIES["squares"]
-    value, gradients = loss_and_gradients(points, u, body, threads=2)
+    pair, plain = compiled("gaussian"), LOSSES["gaussian"]
+    value, gradients = loss_and_gradients(points, u, pair, threads=2)
     m = dense_model(u)[tuple(x.indices.T)]
     assert value == pytest.approx(plain(x.values, m).sum(), abs=0, rel=1e-14)
     slopes = SparseTensor(x.indices, 2 * (m - x.values), shape).to_dense()
@@ -171,14 +164,14 @@ def test_outputs_are_overwritten_and_must_fit():
 
 def test_the_same_result_each_time_and_for_any_order_of_points(every_thread):
     x, u = sparse((50, 40, 30), 5000), drawn((50, 40, 30), 3)
-    body, _ = BODIES["squares"]
+    pair = compiled("gaussian")
     for threads in (1, 2):
         first, again = (
-            loss_and_gradients(Points.ordered(x), u, body, threads=threads) for _ in range(2)
+            loss_and_gradients(Points.ordered(x), u, pair, threads=threads) for _ in range(2)
         )
         assert first[0] == again[0]
         assert all((a == b).all() for a, b in zip(first[1], again[1], strict=True))
-        plain = loss_and_gradients(Points(x.indices, x.values, x.shape), u, body, threads=threads)
+        plain = loss_and_gradients(Points(x.indices, x.values, x.shape), u, pair, threads=threads)
         np.testing.assert_allclose(plain[1][0], first[1][0], rtol=1e-12)
 
 
@@ -190,8 +183,8 @@ def test_sums_of_many_points_keep_their_digits():
     cells = np.stack([np.arange(n, dtype=np.int32), np.zeros(n, np.int32)], 1)
     points = Points(cells, x, (n, 1))
     u = [np.zeros((n, 1)), np.zeros((1, 1))]
-    body = Pointwise.of(["value = x", "slope = 0.0"])
-    error = abs(loss(points, u, body, threads=1) - math.fsum(x))
+    pair = compiled("x + 0*m + m")
+    error = abs(loss(points, u, pair, threads=1) - math.fsum(x))
     assert error <= 1e-14 * np.abs(x).sum()
 
 
@@ -202,7 +195,7 @@ def test_what_is_not_finite_is_seen():
     for bad in (math.nan, math.inf):
         moved = [a.copy() for a in u]
         moved[0][row, 1] = bad
-        value, gradients = loss_and_gradients(points, moved, BODIES["squares"][0])
+        value, gradients = loss_and_gradients(points, moved, compiled("gaussian"))
         assert value == bad or math.isnan(value)
         assert not np.isfinite(gradients[0][row]).all()
         other = [i for i in range(len(u[0])) if i != row]

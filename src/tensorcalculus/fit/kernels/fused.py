@@ -12,19 +12,18 @@ Sci. 2 (2020), Sec. 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from tensorcalculus.compiler.pointwise import import_numba
 from tensorcalculus.errors import ShapeError
-from tensorcalculus.fit.kernels.compiled import numba_module
-from tensorcalculus.fit.kernels.elementary import swifter
 from tensorcalculus.fit.kernels.points import Points
 from tensorcalculus.fit.kernels.row_products import row_products
-from tensorcalculus.fit.kernels.threads import Piece, in_parts
+from tensorcalculus.fit.kernels.threads import NEEDED_BY, Piece, in_parts
 
 BLOCK = 128
 """Points that are taken in three steps: models, slopes, gradients.  Their rows stay in the cache,
@@ -37,36 +36,10 @@ CACHED = 1 << 25
 """Bytes of factors from which fetching ahead pays although points are ordered."""
 
 
-@dataclass(frozen=True)
-class Pointwise:
-    """A loss at one point as lines of Python for compiled code.
-
-    Parameters
-    ----------
-    lines
-        Statements that from the floats `x`, `m` and `w` set `value`, which is ``f(x, m)``, and
-        `slope`, its derivative by `m`.  Both are multiplied by `w` afterwards.  Without branches
-        they run as vector instructions.
-    functions
-        What the lines call, by name: functions that numba compiles.  ``log`` and ``exp`` of `math`
-        or NumPy become forms that LLVM vectorises.
-    """
-
-    lines: tuple[str, ...]
-    functions: tuple[tuple[str, Callable[..., Any]], ...] = field(default=())
-
-    @classmethod
-    def of(
-        cls, lines: Sequence[str], functions: Mapping[str, Callable[..., Any]] | None = None
-    ) -> Pointwise:
-        """From a list and a dictionary."""
-        return cls(tuple(lines), tuple(sorted((functions or {}).items())))
-
-
 def loss_and_gradients(
     points: Points,
     factors: Sequence[np.ndarray],
-    body: Pointwise,
+    pair: Callable[..., Any],
     *,
     threads: int | None = None,
     out: Sequence[np.ndarray] | None = None,
@@ -81,8 +54,10 @@ def loss_and_gradients(
     factors
         ``[n_k, r]``, contiguous, all of float32 or all of float64; sums over r and gradients are
         formed in that type, values and slopes in double precision.
-    body
-        The loss.
+    pair
+        The loss at one point as a function that numba has compiled, ``(x, m) -> (f, df/dm)``: the
+        `compiled` of a :class:`~tensorcalculus.compiler.pointwise.Pointwise`.  Without branches
+        and calls it runs as vector instructions.
     threads
         How many at most; by default as numba is set (``NUMBA_NUM_THREADS``).  The result is the
         same each time for one number of threads, and differs by roundings for another.
@@ -105,7 +80,7 @@ def loss_and_gradients(
     >>> import numpy as np, tensorcalculus as tc
     >>> from tensorcalculus.fit.data.sparse_tensor import SparseTensor
     >>> X = SparseTensor([[0, 1, 2], [1, 0, 0]], [3.0, 1.0], (2, 2, 3))
-    >>> squares = Pointwise.of(["value = (m - x)**2", "slope = 2*(m - x)"])
+    >>> squares = tc.Loss.named("gaussian").pair.compiled
     >>> U = [np.ones((n, 2)) for n in X.shape]
     >>> value, gradients = loss_and_gradients(Points.ordered(X), U, squares)
     >>> value, gradients[0].tolist()
@@ -113,17 +88,21 @@ def loss_and_gradients(
     """
     u = checked(points, factors)
     made = _outputs(points, u, out)
-    run = _kernel(_key(points, u, "all"), body)
+    run = _kernel(_key(points, u, "all"), pair)
     value = in_parts(points, u, dict(enumerate(made)), _caller(points, u, run), threads)
     return value, made
 
 
 def loss(
-    points: Points, factors: Sequence[np.ndarray], body: Pointwise, *, threads: int | None = None
+    points: Points,
+    factors: Sequence[np.ndarray],
+    pair: Callable[..., Any],
+    *,
+    threads: int | None = None,
 ) -> float:
     """The sum alone; arguments are those of :func:`loss_and_gradients`."""
     u = checked(points, factors)
-    run = _kernel(_key(points, u, "value"), body)
+    run = _kernel(_key(points, u, "value"), pair)
     return in_parts(points, u, {}, _caller(points, u, run), threads)
 
 
@@ -244,9 +223,9 @@ def _key(points: Points, factors: list[np.ndarray], task: str) -> _Key:
 
 
 @lru_cache(maxsize=256)
-def _kernel(key: _Key, body: Pointwise | None) -> Any:
-    """The compiled function; a fifth of a second, once for each key and body."""
-    numba = numba_module()
+def _kernel(key: _Key, pair: Callable[..., Any] | None) -> Any:
+    """The compiled function; a fifth of a second, once for each key and pair."""
+    numba = import_numba(NEEDED_BY)
     types = numba.types
     targets = {"all": key.order, "products": key.order, "value": 0}.get(key.task, 1)
     signature = types.float64(
@@ -258,7 +237,7 @@ def _kernel(key: _Key, body: Pointwise | None) -> Any:
         types.intp,
         types.intp,
     )
-    run = _products(key) if body is None else _losses(key, body)
+    run = _products(key) if pair is None else _losses(key, pair)
     return numba.njit(signature, nogil=True, error_model="numpy")(run)
 
 
@@ -288,15 +267,14 @@ def _products(key: _Key) -> Callable[..., float]:
     return run
 
 
-def _losses(key: _Key, body: Pointwise) -> Callable[..., float]:
+def _losses(key: _Key, pair: Callable[..., Any]) -> Callable[..., float]:
     """Loss and gradients: models of a block of points, their slopes, then the sums."""
     rows = row_products(key.order, key.rank, key.single, key.wide)
     model, add, fetch = rows.model, rows.add_all, rows.fetch
     stride = key.order * (8 if key.wide else 4)
     slopes, weighted = key.task == "all", bool(key.weights)
     fetching, ahead, block = key.fetching, AHEAD, BLOCK
-    numba = numba_module()
-    point = numba.njit(error_model="numpy")(_point(body))
+    numba = import_numba(NEEDED_BY)
 
     # Lanes may be summed in any order; NaN and infinities stay what they are.
     @numba.njit(fastmath={"reassoc"})
@@ -320,7 +298,7 @@ def _losses(key: _Key, body: Pointwise) -> Callable[..., float]:
                 m[q] = model(factors, at + q * stride)
             for q in range(count):
                 w = float(weights[first + q]) if weighted else 1.0
-                value, slope = point(float(values[first + q]), m[q], w)
+                value, slope = pair(float(values[first + q]), m[q])
                 terms[q] = w * value
                 s[q] = w * slope
             # Blocks are added with what rounding loses (A. Neumaier, ZAMM 54 (1974)).
@@ -341,17 +319,8 @@ def _losses(key: _Key, body: Pointwise) -> Callable[..., float]:
 
 
 def _same(key: _Key) -> Any:
-    return numba_module().njit(lambda sums: sums)
+    return import_numba(NEEDED_BY).njit(lambda sums: sums)
 
 
 def _first(key: _Key) -> Any:
-    return numba_module().njit(lambda sums: sums[0])
-
-
-def _point(body: Pointwise) -> Callable[..., Any]:
-    """The lines as a function.  They come from the library's own generator, never from users."""
-    names: dict[str, Any] = {name: swifter(function) for name, function in body.functions}
-    source = ["def point(x, m, w):", *body.lines, "return value, slope"]
-    text = "\n    ".join(source) + "\n"
-    exec(compile(text, "<pointwise loss>", "exec"), names)
-    return names["point"]
+    return import_numba(NEEDED_BY).njit(lambda sums: sums[0])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tensorcalculus.fit.kernels.compiled import numba_module
+from tensorcalculus.compiler.pointwise import import_numba
 
 VECTOR = 32
 """Bytes of a vector.  Twice as many were no faster, and of these 16 registers hold a point."""
@@ -56,7 +56,7 @@ def row_products(
     """The functions for factors of `rank` columns, of float32 where `single` is true, and indices
     of 64 bits where `wide` is; `mode` is that of ``add_one``.
     """
-    numba = numba_module()
+    numba = import_numba("fits of sparse tensors")
     from llvmlite import ir
     from numba.core import cgutils
     from numba.extending import intrinsic

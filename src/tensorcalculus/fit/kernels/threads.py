@@ -11,8 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tensorcalculus.fit.kernels.compiled import numba_module
+from tensorcalculus.compiler.pointwise import import_numba
 from tensorcalculus.fit.kernels.points import Part, Points
+
+NEEDED_BY = "fits of sparse tensors"
+"""What needs numba, where it is absent."""
 
 WORTH = 1 << 20
 """Products of entries below which another thread costs more than it saves."""
@@ -28,7 +31,7 @@ class Piece(NamedTuple):
 
 def threads_to_use(threads: int | None, work: int) -> int:
     """As many as are wanted, or as numba is set to, but none for less than it costs to start."""
-    most = numba_module().get_num_threads() if threads is None else threads
+    most = import_numba(NEEDED_BY).get_num_threads() if threads is None else threads
     return max(1, min(most, work // WORTH))
 
 

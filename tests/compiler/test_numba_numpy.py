@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numba import njit
 
-from tensorcalculus.fit.kernels.elementary import elementary, swifter
+from tensorcalculus.compiler import numba_numpy
 
 
 def over(name, x):
-    function = getattr(elementary(), name)
+    function = getattr(numba_numpy, name)
 
     @njit(error_model="numpy")
     def run(x, out):
@@ -46,7 +46,16 @@ def test_ends_of_the_range():
         np.testing.assert_allclose(over("exp", y), np.exp(y), rtol=1e-15, atol=0)
 
 
-def test_known_functions_are_exchanged():
-    assert swifter(math.log) is elementary().log is swifter(np.log)
-    assert swifter(math.exp) is elementary().exp
-    assert swifter(math.sin) is math.sin
+def test_log1p():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(-1, 1, 10_000), 10.0 ** rng.uniform(-300, 300, 10_000)])
+    np.testing.assert_allclose(over("log1p", x), np.log1p(x), rtol=5e-16)
+    x = np.array([0.0, -1.0, -2.0, math.inf, -math.inf, math.nan])
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(over("log1p", x), np.log1p(x))
+
+
+def test_other_functions_are_those_of_numpy():
+    assert numba_numpy.sqrt is np.sqrt
+    with pytest.raises(AttributeError):
+        numba_numpy.no_such_function  # noqa: B018
