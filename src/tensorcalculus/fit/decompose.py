@@ -164,6 +164,7 @@ def gcp(
     loss: str | Expr | Loss = "gaussian",
     parameters: Mapping[str, float] | None = None,
     mask: Any = None,
+    missing: Any = None,
     method: str = "auto",
     nonnegative: bool | Sequence[int] | None = None,
     start: Any = "random",
@@ -183,7 +184,8 @@ def gcp(
     Parameters
     ----------
     X
-        An array of two modes or more, of NumPy, PyTorch or JAX.
+        An array of two modes or more, of NumPy, PyTorch or JAX, or a
+        :class:`tensorcalculus.SparseTensor`, whose other cells are 0.
     rank
         The number of components.
     loss
@@ -193,7 +195,10 @@ def gcp(
     parameters
         Of a loss of the table, such as ``{"delta": 0.5}`` for ``"huber"``.
     mask
-        An array of the shape of the data: cells count where it is not 0.
+        An array of the shape of the data: cells count where it is not 0.  ``"stored"``: of a sparse
+        tensor only the stored cells count, the others are unknown.
+    missing
+        Indices ``[n, d]`` of cells of a sparse tensor that are unknown.
     method
         ``"lbfgs"``: L-BFGS-B on all factors at once, with exact gradients.  ``"auto"``: what suits
         the data.
@@ -247,7 +252,7 @@ def gcp(
     from tensorcalculus.fit.generalized.driver import fit
 
     return fit(
-        X, rank, loss, parameters, mask, method, nonnegative, start, starts, l2, tol,
+        X, rank, loss, parameters, mask, missing, method, nonnegative, start, starts, l2, tol,
         max_iterations, max_seconds, seed, progress,
     )  # fmt: skip
 
