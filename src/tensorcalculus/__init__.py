@@ -31,6 +31,7 @@ from tensorcalculus.errors import (
     TensorCalculusError,
     UnknownNameError,
 )
+from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.decompose import cp_als, cp_opt, tucker
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ __all__ = [
     "NotPrintableError",
     "ParseError",
     "ShapeError",
+    "SparseTensor",
     "TensorCalculusError",
     "UnknownNameError",
     "Variable",
