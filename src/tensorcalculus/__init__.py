@@ -32,6 +32,7 @@ from tensorcalculus.errors import (
     UnknownNameError,
 )
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
+from tensorcalculus.fit.data.tns import read_tns, write_tns
 from tensorcalculus.fit.decompose import cp_als, cp_opt, tucker
 
 if TYPE_CHECKING:
@@ -67,9 +68,11 @@ __all__ = [
     "network",
     "parse",
     "qr",
+    "read_tns",
     "svd",
     "tucker",
     "variables",
+    "write_tns",
 ]
 
 
