@@ -18,7 +18,7 @@ from tensorcalculus.fit.data.cells import CellKeys, first_repetition, index_type
 from tensorcalculus.fit.data.decimal_text import MARGIN, decimals, edges, integers
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 
-BLOCK = 2**20
+BLOCK = 2**18
 """Bytes that are read at once; what is made of them on the way lies in the cache."""
 
 LONGEST_LINE = 2**16
