@@ -31,13 +31,15 @@ from tensorcalculus.errors import (
     TensorCalculusError,
     UnknownNameError,
 )
-from tensorcalculus.fit.data.sparse_tensor import SparseTensor
-from tensorcalculus.fit.data.tns import read_tns, write_tns
-from tensorcalculus.fit.decompose import cp_als, cp_opt, tucker
+from tensorcalculus.fit.decompose import cp_als, cp_opt, gcp, tucker
 
 if TYPE_CHECKING:
     from tensorcalculus.expr.node import Expr as Expr
     from tensorcalculus.expr.node import Variable as Variable
+    from tensorcalculus.fit.data.sparse_tensor import SparseTensor as SparseTensor
+    from tensorcalculus.fit.data.tns import read_tns as read_tns
+    from tensorcalculus.fit.data.tns import write_tns as write_tns
+    from tensorcalculus.fit.losses import Loss as Loss
 
 __version__ = "0.1.0"
 
@@ -48,6 +50,7 @@ __all__ = [
     "Expr",
     "GaugeWarning",
     "InputError",
+    "Loss",
     "NotDifferentiableError",
     "NotPrintableError",
     "ParseError",
@@ -64,6 +67,7 @@ __all__ = [
     "eigh",
     "function",
     "functions",
+    "gcp",
     "minimize",
     "network",
     "parse",
@@ -75,11 +79,20 @@ __all__ = [
     "write_tns",
 ]
 
+_LATER = {
+    "Expr": "expr.node",
+    "Variable": "expr.node",
+    "Loss": "fit.losses",
+    "SparseTensor": "fit.data.sparse_tensor",
+    "read_tns": "fit.data.tns",
+    "write_tns": "fit.data.tns",
+}
+
 
 def __getattr__(name: str) -> object:
-    """Types of expressions, for annotations; imported when first asked for."""
-    if name in ("Expr", "Variable"):
-        from tensorcalculus.expr import node
+    """What is imported when it is first asked for."""
+    if name in _LATER:
+        from importlib import import_module
 
-        return getattr(node, name)
+        return getattr(import_module(f"tensorcalculus.{_LATER[name]}"), name)
     raise AttributeError(f"module 'tensorcalculus' has no attribute {name!r}")

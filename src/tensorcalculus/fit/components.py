@@ -38,3 +38,17 @@ def balanced(factors: Sequence[np.ndarray]) -> Factors:
 def growth(norms: np.ndarray, model2: float) -> float:
     """``sqrt(sum of squared norms of components)/norm``: large where components cancel."""
     return float(np.linalg.norm(norms) / np.sqrt(model2)) if model2 > 0 else float("inf")
+
+
+def ordered(factors: Factors, nonnegative: frozenset[int]) -> tuple[Factors, np.ndarray]:
+    """Unit columns, the heaviest component first, signs in the first mode that may have them."""
+    units, weights = unit_columns(factors)
+    order = np.argsort(-weights, kind="stable")
+    units, weights = [u[:, order] for u in units], weights[order]
+    free = [k for k in range(len(units)) if k not in nonnegative]
+    if not np.iscomplexobj(units[0]):
+        for k in free[1:]:
+            top = np.take_along_axis(units[k], np.abs(units[k]).argmax(0)[None], 0)[0]
+            signs = np.where(top < 0, -1.0, 1.0)
+            units[k], units[free[0]] = units[k] * signs, units[free[0]] * signs
+    return units, weights

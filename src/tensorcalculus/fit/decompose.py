@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tensorcalculus.errors import InputError
 
 if TYPE_CHECKING:
+    from tensorcalculus.expr.node import Expr
+    from tensorcalculus.fit.generalized.record import GCPFit
+    from tensorcalculus.fit.losses import Loss
     from tensorcalculus.fit.multilinear import TuckerFit
     from tensorcalculus.fit.record import CPFit
     from tensorcalculus.fit.watch import FitIteration
@@ -151,6 +154,101 @@ def cp_opt(
     return fit(
         "cp_opt", X, rank, method, start, starts, nonnegative, l2, tol, max_iterations, max_seconds,
         seed, progress,
+    )  # fmt: skip
+
+
+def gcp(
+    X: Any,
+    rank: int,
+    *,
+    loss: str | Expr | Loss = "gaussian",
+    parameters: Mapping[str, float] | None = None,
+    mask: Any = None,
+    method: str = "auto",
+    nonnegative: bool | Sequence[int] | None = None,
+    start: Any = "random",
+    starts: int = 1,
+    l2: float = 0.0,
+    tol: float = 1e-6,
+    max_iterations: int | None = None,
+    max_seconds: float | None = None,
+    seed: int = 0,
+    progress: bool | Callable[[Any], Any] | None = None,
+) -> GCPFit:
+    r"""A generalised CP model: the loss of each cell is any function of the datum and the model.
+
+    .. math:: \min \sum_{i ∈ Ω} f(x_i, m_i) + l_2 \sum_k \|U_k\|^2,
+              m_i = \sum_r u^1_{i_1 r} ⋯ u^d_{i_d r}
+
+    Parameters
+    ----------
+    X
+        An array of two modes or more, of NumPy, PyTorch or JAX.
+    rank
+        The number of components.
+    loss
+        A name of the table, see :meth:`tensorcalculus.Loss.named`; a formula in ``x``, the datum,
+        and ``m``, the model, whose derivative is derived and compiled; or a
+        :class:`tensorcalculus.Loss`.
+    parameters
+        Of a loss of the table, such as ``{"delta": 0.5}`` for ``"huber"``.
+    mask
+        An array of the shape of the data: cells count where it is not 0.
+    method
+        ``"lbfgs"``: L-BFGS-B on all factors at once, with exact gradients.  ``"auto"``: what suits
+        the data.
+    nonnegative
+        Whether factors have no negative entries; None: where the loss needs it.  Or a list of
+        modes.
+    start
+        ``"random"``, a ``tn.CP`` or a list of factors.
+    starts
+        How many starts to make, of which the best is kept.
+    l2
+        Weight of the squared norms of all factors.
+    tol
+        Converged where the largest entry of the projected gradient is below ``tol`` of its scale,
+        as in :func:`tensorcalculus.minimize`.
+    max_iterations, max_seconds
+        Limits for each start; 1000 iterations by default.
+    seed
+        Of the starts.
+    progress
+        None shows a line on a terminal after a second, True at once, False never; a function is
+        called with each entry of the record.  An interrupt from the keyboard gives the best model
+        so far.
+
+    Returns
+    -------
+    GCPFit
+        ``result.model``, a :class:`tensorcalculus.networks.CP`, ``factors``, ``weights``,
+        ``loss_history``, ``predict``, ``score``, ``plot``, ``save`` and more.
+
+    Raises
+    ------
+    InputError, ShapeError
+        For data outside of the domain of the loss, NaN, ranks and options that do not exist.
+
+    References
+    ----------
+    D. Hong, T. G. Kolda, J. A. Duersch, Generalized canonical polyadic tensor decomposition, SIAM
+    Rev. 62 (2020).
+
+    Examples
+    --------
+    >>> import numpy as np, tensorcalculus as tc, tensorcalculus.networks as tn
+    >>> rng = np.random.default_rng(0)
+    >>> A, B, C = 3 * rng.gamma(0.5, size=(3, 20, 2))
+    >>> counts = rng.poisson(np.einsum("ir,jr,kr->ijk", A, B, C))
+    >>> result = tc.gcp(counts, 2, loss="poisson")
+    >>> result.converged, result.model.match(tn.CP([A, B, C])).congruence > 0.95
+    (True, True)
+    """
+    from tensorcalculus.fit.generalized.driver import fit
+
+    return fit(
+        X, rank, loss, parameters, mask, method, nonnegative, start, starts, l2, tol,
+        max_iterations, max_seconds, seed, progress,
     )  # fmt: skip
 
 

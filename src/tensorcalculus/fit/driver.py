@@ -14,7 +14,7 @@ from tensorcalculus.errors import DegeneracyWarning, InputError
 from tensorcalculus.fit.als import als
 from tensorcalculus.fit.components import (
     Factors,
-    unit_columns,
+    ordered,
 )
 from tensorcalculus.fit.damped import levenberg_marquardt
 from tensorcalculus.fit.mttkrp import DenseData
@@ -66,10 +66,11 @@ def fit(
     """See :func:`tensorcalculus.cp_als` and :func:`tensorcalculus.cp_opt`."""
     began = perf_counter()
     data = DenseData(_array(name, x))
-    modes = _modes(nonnegative, data.order)
-    _check(data, rank, method, start, starts, modes, l2, tol, max_iterations, max_seconds, seed)
-    if progress not in (None, True, False) and not callable(progress):
-        raise TypeError(f"progress is None, True, False or a function, not {progress!r}")
+    modes = checked_modes(nonnegative, data.order)
+    check_options(
+        data.shape, rank, start, starts, l2, tol, max_iterations, max_seconds, seed, progress
+    )
+    _check_method(data, method, modes)
     limit = ITERATIONS[method] if max_iterations is None else max_iterations
     # Below this the gradient is rounding errors of the data's type.
     tol = max(tol, 4 * epsilon(data.x)) if tol else 0.0
@@ -128,7 +129,8 @@ def _array(name: str, x: Any) -> Array:
     return dense_input(x, 2, name)
 
 
-def _modes(nonnegative: bool | Sequence[int], order: int) -> frozenset[int]:
+def checked_modes(nonnegative: bool | Sequence[int], order: int) -> frozenset[int]:
+    """The modes whose factors have no negative entries."""
     if isinstance(nonnegative, bool):
         return frozenset(range(order) if nonnegative else ())
     try:
@@ -143,17 +145,18 @@ def _modes(nonnegative: bool | Sequence[int], order: int) -> frozenset[int]:
     return frozenset(int(k) for k in given)
 
 
-def _check(
-    data: DenseData, rank: int, method: str, start: Any, starts: int, modes: frozenset[int],
-    l2: float, tol: float, max_iterations: int | None, max_seconds: float | None, seed: int,
+def check_options(
+    shape: tuple[int, ...], rank: int, start: Any, starts: int, l2: float, tol: float,
+    max_iterations: int | None, max_seconds: float | None, seed: int, progress: Any,
 ) -> None:  # fmt: skip
+    """Refuse numbers that no fit of a tensor of this shape can do with."""
     whole = (int, np.integer)
-    most = math.prod(data.shape) // max(data.shape)
+    most = math.prod(shape) // max(shape)
     if not isinstance(rank, whole) or isinstance(rank, bool) or rank < 1:
         raise InputError(f"rank: a positive integer is expected, not {rank!r}")
     if rank > most:
         raise InputError(
-            f"rank: {rank} is more than any tensor of shape {data.shape} needs; give at most {most}"
+            f"rank: {rank} is more than any tensor of shape {shape} needs; give at most {most}"
         )
     if isinstance(start, str) and start not in NAMES:
         raise InputError(
@@ -173,6 +176,11 @@ def _check(
         raise InputError(f"max_seconds: a positive number is expected, not {max_seconds!r}")
     if not isinstance(seed, whole) or seed < 0:
         raise InputError(f"seed: an integer that is not negative is expected, not {seed!r}")
+    if progress not in (None, True, False) and not callable(progress):
+        raise TypeError(f"progress is None, True, False or a function, not {progress!r}")
+
+
+def _check_method(data: DenseData, method: str, modes: frozenset[int]) -> None:
     if data.kind.kind == "c" and (method != "als" or modes):
         raise InputError(
             "complex arrays are fitted by tc.cp_als, without nonnegative=; fit real and imaginary"
@@ -191,7 +199,7 @@ def _result(
 ) -> CPFit:  # fmt: skip
     assert watch.best is not None
     _, loss, best = watch.best
-    units, weights = _ordered(best, modes)
+    units, weights = ordered(best, modes)
     factors = tuple(like(u, data.x) for u in units)
     model = CP(factors, like(weights, data.x))
     record = tuple(watch.record)
@@ -240,17 +248,3 @@ def _diverges(
     then = [entry.growth for entry in beyond.record] or sizes[-1:]
     # Not by the gradient: that falls below any limit on the way to infinity.
     return then[-1] > GROWN * sizes[-1] and then[-1] > MOVING * then[4 * len(then) // 5]
-
-
-def _ordered(factors: Factors, nonnegative: frozenset[int]) -> tuple[Factors, np.ndarray]:
-    """Unit columns, the heaviest component first, signs in the first mode that may have them."""
-    units, weights = unit_columns(factors)
-    order = np.argsort(-weights, kind="stable")
-    units, weights = [u[:, order] for u in units], weights[order]
-    free = [k for k in range(len(units)) if k not in nonnegative]
-    if not np.iscomplexobj(units[0]):
-        for k in free[1:]:
-            top = np.take_along_axis(units[k], np.abs(units[k]).argmax(0)[None], 0)[0]
-            signs = np.where(top < 0, -1.0, 1.0)
-            units[k], units[free[0]] = units[k] * signs, units[free[0]] * signs
-    return units, weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tensorcalculus.optimize.monitor import Monitor
+from tensorcalculus.optimize.monitor import Minimised, Monitor
 from tensorcalculus.optimize.packing import Array
 from tensorcalculus.optimize.problem import Problem
 
@@ -18,7 +18,7 @@ PATIENCE = 50
 """Steps without a lower value after which Adam halves its learning rate."""
 
 
-def lbfgs(problem: Problem, monitor: Monitor, x: Array) -> None:
+def lbfgs(problem: Minimised, monitor: Monitor, x: Array) -> None:
     """L-BFGS-B of SciPy (Byrd, Lu, Nocedal and Zhu 1995; Zhu et al. 1997), with its bounds."""
     from scipy.optimize import Bounds, minimize
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from tensorcalculus.optimize.packing import Array
-from tensorcalculus.optimize.problem import Problem
 from tensorcalculus.optimize.progress import Progress
 from tensorcalculus.optimize.record import Iteration
 
@@ -29,17 +28,36 @@ class Finished(Exception):
         self.message, self.converged = message, converged
 
 
+class Minimised(Protocol):
+    """A function of one vector, perhaps within bounds, as first-order methods see it."""
+
+    lower: Array | None
+    upper: Array | None
+
+    def value_gradient(self, x: Array) -> tuple[float, Array]:
+        """Value and gradient; an infinite value where the function has none."""
+        ...
+
+    def projected_gradient(self, x: Array, g: Array) -> Array:
+        """Zero where the first-order conditions hold."""
+        ...
+
+    def named(self, x: Array) -> Any:
+        """The point in the words of whoever asked for it."""
+        ...
+
+
 class Monitor:
     """Told of every accepted point; raises :class:`Finished` when it is time to stop."""
 
     def __init__(
         self,
-        problem: Problem,
+        problem: Minimised,
         tol: float,
         max_iterations: int,
         max_seconds: float | None,
         progress: Progress,
-        callback: Callable[[dict[str, Array], Iteration], Any] | None,
+        callback: Callable[[Any, Iteration], Any] | None,
     ) -> None:
         self.problem = problem
         self.tol = tol
@@ -83,7 +101,7 @@ class Monitor:
         if f < self.best[0] or converged:
             self.best = (f, x, norm)
         self.progress.update(entry)
-        if self.callback is not None and self.callback(self.problem.packing.named(x), entry):
+        if self.callback is not None and self.callback(self.problem.named(x), entry):
             raise Finished("the callback asked to stop", False)
         if converged:
             if norm == 0:

@@ -163,6 +163,10 @@ class Problem:
 
     # -- bounds ----------------------------------------------------------------------------------
 
+    def named(self, x: Array) -> dict[str, Array]:
+        """The variables at a point."""
+        return self.packing.named(x)
+
     def clipped(self, x: Array) -> Array:
         """The nearest point within the bounds."""
         if self.lower is None or self.upper is None:
