@@ -18,7 +18,7 @@ from tensorcalculus.fit.losses import Loss
 from tensorcalculus.networks.arrays import numpy_of
 
 try:
-    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.base import BaseEstimator, TransformerMixin  # type: ignore[assignment]
 except ImportError:
 
     class BaseEstimator:  # type: ignore[no-redef]
