@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tensorcalculus.fit.data.sparse_tensor import SparseTensor as SparseTensor
     from tensorcalculus.fit.data.tns import read_tns as read_tns
     from tensorcalculus.fit.data.tns import write_tns as write_tns
+    from tensorcalculus.fit.generalized.record import GCPFit as GCPFit
     from tensorcalculus.fit.losses import Loss as Loss
 
 __version__ = "0.1.0"
@@ -48,6 +49,7 @@ __all__ = [
     "DegeneracyWarning",
     "EvaluationError",
     "Expr",
+    "GCPFit",
     "GaugeWarning",
     "InputError",
     "Loss",
@@ -82,6 +84,7 @@ __all__ = [
 _LATER = {
     "Expr": "expr.node",
     "Variable": "expr.node",
+    "GCPFit": "fit.generalized.record",
     "Loss": "fit.losses",
     "SparseTensor": "fit.data.sparse_tensor",
     "read_tns": "fit.data.tns",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +27,9 @@ DOMAINS: dict[str, str] = {
     "counts": "whole numbers that are not negative",
     "binary": "0 and 1",
 }
+
+_NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?![\w]|\s*\()")
+"""A name that is no function's."""
 
 BLOCK = 1 << 20
 """Cells that are looked at together where the domain is checked."""
@@ -161,6 +165,11 @@ class Loss:
         made._settle()
         return made
 
+    @property
+    def identity(self) -> bool:
+        """Whether the model is the mean itself, or nothing is known of the mean."""
+        return self._mean is M or self.nonnegative
+
     def mean(self, m: np.ndarray) -> np.ndarray:
         """Expected values of the data from values of the model."""
         return Pointwise([self._mean], [M])(m)[0]
@@ -265,6 +274,7 @@ def _read(text: str | Expr, parameters: Mapping[str, float]) -> Expr:
     if isinstance(text, Expr):
         found = text
     elif isinstance(text, str):
+        _check_names(text, parameters)
         found = parse(text, {"x": X, "m": M, **dict.fromkeys(parameters, "")})
         known = {name: Number(exact(value)) for name, value in parameters.items()}
         named: dict[Expr, Expr] = {Variable(n, ()): value for n, value in known.items()}
@@ -277,11 +287,23 @@ def _read(text: str | Expr, parameters: Mapping[str, float]) -> Expr:
         raise InputError(f"loss: a scalar formula is expected; {found} has axes")
     others = [n for n, v in variables_of(found).items() if v not in (X, M)]
     if others:
-        raise InputError(
-            f"loss: {', '.join(others)} in {found}: a formula in x (the data) and m (the model) is"
-            " expected; write parameters as numbers"
-        )
+        raise _other_names(others, str(found))
     return simplify(found)
+
+
+def _check_names(text: str, parameters: Mapping[str, float]) -> None:
+    """Refuse other names before they are read as vectors and matrices of some shape."""
+    names = dict.fromkeys(_NAME.findall(text))
+    others = [name for name in names if name not in ("x", "m", "pi", *parameters)]
+    if others and "where" not in names:
+        raise _other_names(others, text)
+
+
+def _other_names(others: list[str], text: str) -> InputError:
+    return InputError(
+        f"loss: {', '.join(others)} in {text}: a formula in x (the data) and m (the model) is"
+        " expected; write parameters as numbers"
+    )
 
 
 def _check_parameter(row: Row, key: str, value: Any) -> None:

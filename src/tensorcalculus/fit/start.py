@@ -10,26 +10,25 @@ import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.fit.components import Factors
-from tensorcalculus.fit.mttkrp import DenseData, gram_product
-from tensorcalculus.networks.arrays import is_array, numpy_of, svd
+from tensorcalculus.fit.mttkrp import CPData, gram_product
+from tensorcalculus.networks.arrays import is_array, numpy_of
 from tensorcalculus.networks.formats.cp import CP
-from tensorcalculus.networks.formats.linear import unfolded
 
 NAMES = ("random", "hosvd", "nvecs")
 
 
 def start_factors(
-    data: DenseData, rank: int, start: Any, nonnegative: frozenset[int], seed: int, attempt: int
+    data: CPData, rank: int, start: Any, nonnegative: frozenset[int], seed: int, attempt: int
 ) -> Factors:
     """The factors of one start, scaled to the norm of the array unless they are given."""
     if not isinstance(start, str):
-        return _given(data, rank, start, nonnegative)
+        return given_factors(data.shape, rank, start, nonnegative, data.kind)
     # Seeds [0, 0] and 0 give the same numbers: data drawn with the user's seed must not be met.
     rng = np.random.default_rng([seed, attempt, crc32(b"start of a CP fit")])
     factors = [_drawn(rng, n, rank, data.kind, k in nonnegative) for k, n in enumerate(data.shape)]
     if start != "random" and attempt == 0:
         for k, u in enumerate(factors):
-            found = _leading(data, k, rank)
+            found = data.leading(k, rank)
             if k in nonnegative:
                 found = np.abs(found)
             u /= np.linalg.norm(u, axis=0)
@@ -48,24 +47,22 @@ def _drawn(
     return made + 1j * rng.standard_normal((n, rank)) if kind.kind == "c" else made
 
 
-def _leading(data: DenseData, k: int, rank: int) -> np.ndarray:
-    """Leading left singular vectors of an unfolding, as many as there are."""
-    matrix = unfolded(data.x, [k])
-    if matrix.shape[0] <= matrix.shape[1]:
-        gram = np.asarray(numpy_of(matrix @ matrix.mT.conj()), dtype=data.kind)
-        return np.linalg.eigh(gram)[1][:, ::-1][:, :rank]
-    return np.asarray(numpy_of(svd(matrix)[0]), dtype=data.kind)[:, :rank]
-
-
-def _given(data: DenseData, rank: int, start: Any, nonnegative: frozenset[int]) -> Factors:
+def given_factors(
+    shape: tuple[int, ...],
+    rank: int,
+    start: Any,
+    nonnegative: frozenset[int],
+    kind: np.dtype | type = np.float64,
+) -> Factors:
+    """Copies of the factors of a model or a list, checked."""
     arrays = start.factors if isinstance(start, CP) else start
     if is_array(arrays) or not isinstance(arrays, Sequence):
         raise InputError(
             f"start: {', '.join(map(repr, NAMES))}, a tn.CP or a list of factors is expected, not"
             f" {type(start).__name__}"
         )
-    factors = [np.array(numpy_of(u) if is_array(u) else u, dtype=data.kind) for u in arrays]
-    expected = [(n, rank) for n in data.shape]
+    factors = [np.array(numpy_of(u) if is_array(u) else u, dtype=kind) for u in arrays]
+    expected = [(n, rank) for n in shape]
     if [u.shape for u in factors] != expected:
         raise ShapeError(
             f"start: factors of shapes {expected} are expected, not {[u.shape for u in factors]}"

@@ -6,29 +6,27 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
-from tensorcalculus.errors import InputError
+from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.expr.node import Expr
-from tensorcalculus.fit.components import Factors, ordered
+from tensorcalculus.fit.components import ordered
+from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.driver import check_options, checked_modes
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells, FactorProblem
 from tensorcalculus.fit.generalized.record import GCPFit
+from tensorcalculus.fit.generalized.start import first_factors, row_sizes
 from tensorcalculus.fit.losses import Loss, as_loss
-from tensorcalculus.networks.arrays import Array, is_array, like
+from tensorcalculus.networks.arrays import Array, is_array, like, numpy_of
 from tensorcalculus.networks.formats.cp import CP
+from tensorcalculus.networks.formats.linear import dense_input
 from tensorcalculus.optimize.first_order import lbfgs
 from tensorcalculus.optimize.monitor import Finished, Monitor
 from tensorcalculus.optimize.progress import Progress
 
 METHODS = ("auto", "lbfgs")
-
-SHRINK = (1.0, 0.125, 0.015625)
-"""Sizes of random starts, of which the one with the lowest loss is taken: where the model is a
-logarithm, what fits the data's size may be far too large."""
 
 
 def fit(
@@ -37,6 +35,7 @@ def fit(
     loss: str | Expr | Loss,
     parameters: Mapping[str, float] | None,
     mask: Any,
+    missing: Any,
     method: str,
     nonnegative: bool | Sequence[int] | None,
     start: Any,
@@ -51,7 +50,7 @@ def fit(
     """See :func:`tensorcalculus.gcp`."""
     began = perf_counter()
     chosen = as_loss(loss, parameters)
-    cells = read_cells(x, chosen, mask)
+    cells = read_cells(x, chosen, mask, missing)
     if method not in METHODS:
         raise InputError(f"method: one of {', '.join(METHODS)} is expected, not {method!r}")
     wanted = chosen.nonnegative if nonnegative is None else nonnegative
@@ -64,27 +63,29 @@ def fit(
     check_options(
         cells.shape, rank, start, starts, l2, tol, max_iterations, max_seconds, seed, progress
     )
-    problem = FactorProblem(cells, rank, modes, l2)
     line = Progress(progress, f"{chosen.name} CP of rank {rank}")
     limit = 1000 if max_iterations is None else max_iterations
-    runs: list[tuple[Monitor, str, bool]] = []
+    runs: list[tuple[FactorProblem, Monitor, str, bool]] = []
     try:
         for attempt in range(starts):
-            begin = first_factors(problem, modes, start, seed, attempt)
+            begin = first_factors(cells, rank, chosen, modes, start, seed, attempt)
+            sizes = [row_sizes(u.mean(axis=1)) for u in begin] if chosen.nonnegative else None
+            problem = FactorProblem(cells, rank, modes, l2, sizes)
             monitor = Monitor(problem, tol, limit, max_seconds, line, None)
-            runs.append((monitor, *_run(problem, monitor, problem.pack(begin))))
-            if runs[-1][1] == "interrupted":
+            runs.append((problem, monitor, *_run(problem, monitor, problem.pack(begin))))
+            if runs[-1][2] == "interrupted":
                 break
     finally:
         line.close()
-    values = tuple(monitor.best[0] for monitor, _, _ in runs)
-    monitor, message, converged = runs[int(np.argmin(values))]
+    values = tuple(monitor.best[0] for _, monitor, _, _ in runs)
+    problem, monitor, message, converged = runs[int(np.argmin(values))]
     value, best, _ = monitor.best
-    units, weights = ordered(problem.named(best), modes)
+    found = problem.named(best)
+    units, weights = ordered(found, modes)
     home = reference(x)
     factors = tuple(like(u, home) for u in units)
     return GCPFit(
-        CP(factors, like(weights, home)), weights, factors, chosen, value - problem.penalty(best),
+        CP(factors, like(weights, home)), weights, factors, chosen, value - problem.penalty(found),
         cells.count, converged, message, max(len(monitor.record) - 1, 0), "lbfgs",
         perf_counter() - began, values, tuple(monitor.record),
     )  # fmt: skip
@@ -105,47 +106,38 @@ def _run(problem: FactorProblem, monitor: Monitor, x: np.ndarray) -> tuple[str, 
     raise AssertionError("a method ended without a reason")
 
 
-def read_cells(x: Any, loss: Loss, mask: Any) -> Cells:
+def read_cells(x: Any, loss: Loss, mask: Any = None, missing: Any = None) -> Cells:
     """The observed cells of what a user handed over."""
-    data = np.asarray(x)
-    if data.dtype.kind in "biu":
-        data = data.astype(np.float64)
-    if mask is not None:
-        mask = np.asarray(mask)
-        data = np.where(mask != 0, data, 0.0)
+    if isinstance(x, SparseTensor):
+        return _read_sparse(x, loss, mask, missing)
+    if mask is None:
+        data = np.asarray(numpy_of(dense_input(x, 2, "gcp")))
+    else:
+        data, mask = np.asarray(numpy_of(x) if is_array(x) else x), np.asarray(mask)
+        if data.shape != mask.shape:
+            raise ShapeError(
+                f"mask: an array of shape {data.shape} is expected, as of X, not {mask.shape}"
+            )
+        data = np.asarray(numpy_of(dense_input(np.where(mask != 0, data, 0.0), 2, "gcp")))
+        mask = mask.astype(np.float64)
+        if not np.isfinite(mask).all() or mask.min() < 0 or not mask.any():
+            raise InputError("mask: True and False, or weights that are not negative, are expected")
     loss.check(data)
     return DenseCells(np.ascontiguousarray(data), loss, mask)
+
+
+def _read_sparse(x: SparseTensor, loss: Loss, mask: Any, missing: Any) -> Cells:
+    from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
+
+    loss.check(x.values)
+    if mask == "stored":
+        return StoredCells(x, loss)
+    gone = None
+    if missing is not None:
+        gone = SparseTensor(missing, np.zeros(len(missing)), x.shape)
+    return SparseCells(x, loss, gone)
 
 
 def reference(x: Any) -> Array:
     """An array of the library in which factors go back, of a type that holds them."""
     return x if is_array(x) and "float" in str(x.dtype) else np.empty(0)
-
-
-def first_factors(
-    problem: FactorProblem, modes: frozenset[int], start: Any, seed: int, attempt: int
-) -> Factors:
-    """Random factors of the size of the data, or those that are given."""
-    shape, rank = problem.cells.shape, problem.rank
-    if not isinstance(start, str):
-        given = start.factors if isinstance(start, CP) else start
-        return [np.array(u, dtype=np.float64) for u in given]
-    rng = np.random.default_rng([seed, attempt, crc32(b"start of a generalised CP fit")])
-    mean, square = problem.cells.moments()
-    if modes:
-        made = [rng.uniform(size=(n, rank)) for n in shape]
-        size = float(np.sum(np.prod([u.mean(0) for u in made], axis=0)))
-        wanted = mean if mean > 0 else 1.0
-    else:
-        made = [rng.standard_normal((n, rank)) for n in shape]
-        gram = np.prod([u.T @ u / len(u) for u in made], axis=0)
-        size = math.sqrt(float(gram.sum()))
-        wanted = math.sqrt(square) or 1.0
-    tried = []
-    for shrink in SHRINK:
-        scale = (shrink * wanted / size) ** (1 / len(shape))
-        factors = [u * scale for u in made]
-        with np.errstate(all="ignore"):
-            value = problem.cells.value_gradients(factors)[0]
-        tried.append((value if math.isfinite(value) else math.inf, factors))
-    return min(tried, key=lambda one: one[0])[1]
