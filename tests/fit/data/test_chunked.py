@@ -93,7 +93,9 @@ def test_known_cells(source, tmp_path):
             values[where], seen[where] = part, there
         assert np.array_equal(values, np.where(known, a, 0)) and np.array_equal(seen, known)
     first = np.argwhere(~known)
-    with pytest.raises(InputError, match=r"numbers of .* are not finite, the first, nan, at") as e:
+    with pytest.raises(
+        InputError, match=r"of .* numbers are NaN or infinite, the first, nan, at"
+    ) as e:
         list(observe(data).blocks())
     place = [int(i) for i in str(e.value).split("at [")[1].split("]")[0].split(",")]
     assert place in first.tolist()

@@ -52,6 +52,19 @@ def test_dense_masks(library):
     assert observe(given_to(library, a)).complete
 
 
+def test_weights():
+    rng = np.random.default_rng(0)
+    weights = rng.choice([0, 0.5, 2.0], SHAPE)
+    a = np.where(weights > 0, rng.standard_normal(SHAPE), np.nan)
+    found = observe(a, mask=weights)
+    assert np.array_equal(found.weights, weights) and np.array_equal(found.known, weights > 0)
+    assert np.array_equal(found.data.values, np.where(weights > 0, a, 0))
+    assert (observe(np.ones(SHAPE), mask=np.full(SHAPE, 2)).weights == 2).all()
+    assert observe(a, mask=(weights > 0) * 1.0).weights is None
+    with pytest.raises(InputError, match="only cells of dense data have weights"):
+        observe(SparseTensor([[0, 0, 0]], [1.0], SHAPE), mask=weights)
+
+
 def test_arrays_are_not_copied_without_need():
     a = np.ones(SHAPE)
     assert observe(a).data.values is a
@@ -132,10 +145,10 @@ def test_numbers_that_are_not_finite():
     a = drawn()
     a[1, 2, 3] = np.nan
     a[2, 2, 2] = np.inf
-    with pytest.raises(InputError, match=r"X: 2 numbers of 120 .* nan, at \[1, 2, 3\]; .*mask="):
+    with pytest.raises(InputError, match=r"X: 2 of 120 numbers .* nan, at \[1, 2, 3\]; .*mask="):
         observe(a)
     known = ~np.isnan(a)
-    with pytest.raises(InputError, match=r"1 numbers among the cells .* inf, at \[2, 2, 2\]"):
+    with pytest.raises(InputError, match=r"1 numbers in known cells .* inf, at \[2, 2, 2\]"):
         observe(a, mask=known)
     assert observe(a, mask=np.isfinite(a)).count == 118
 
@@ -144,7 +157,8 @@ def test_numbers_that_are_not_finite():
     ("options", "error", "message"),
     [
         ({"mask": np.ones((5, 4))}, ShapeError, r"mask: the shape .* \(5, 4, 6\), is expected"),
-        ({"mask": np.full(SHAPE, 0.5)}, InputError, "1 and 0, are expected, not 0.5; .*no weights"),
+        ({"mask": np.full(SHAPE, -1)}, InputError, "weights that are finite and not negative"),
+        ({"mask": np.full(SHAPE, np.nan)}, InputError, "weights that are finite and not negative"),
         ({"mask": np.full(SHAPE, "a")}, InputError, "mask: True or False"),
         ({"mask": np.zeros(SHAPE)}, InputError, "no cell is known"),
         ({"mask": "stored"}, InputError, "the data are dense"),

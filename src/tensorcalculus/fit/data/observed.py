@@ -30,6 +30,9 @@ class Observed:
     """How many cells are known."""
     known: np.ndarray | Chunked | None = None
     """Of dense and chunked data: an array that is True where a cell is known; None: everywhere."""
+    weights: np.ndarray | None = None
+    """Of dense data: what the losses of cells are multiplied by, 0 where a cell is unknown; None:
+    by 1 where it is known."""
     stored: bool = False
     """Of sparse data: whether no cells but the stored ones are known."""
     unknown: np.ndarray | None = None
@@ -82,8 +85,9 @@ def observe(x: Any, mask: Any = None, missing: Any = None, name: str = "X") -> O
     mask
         Which cells are known.  None: all; of sparse data those that are not stored are 0.  An array
         of the shape of the data, True (or 1) where a cell is known; for chunked data it may be
-        chunked itself.  A sparse tensor of ones at the known cells.  Or ``"stored"``: of sparse
-        data only the stored cells are known.
+        chunked itself, and for dense data it may hold weights, which are not negative.  A sparse
+        tensor of ones at the known cells.  Or ``"stored"``: of sparse data only the stored cells
+        are known.
     missing
         The opposite, for few unknown cells: their indices ``[n, d]``.  A cell may be listed twice.
 
@@ -94,8 +98,8 @@ def observe(x: Any, mask: Any = None, missing: Any = None, name: str = "X") -> O
     Raises
     ------
     InputError, ShapeError
-        For masks of another shape or with other entries than 0 and 1, no known cells, stored
-        cells that are unknown, and known cells that are not finite: how many, and where.
+        For masks of another shape or with entries that mean nothing, no known cells, stored cells
+        that are unknown, and known cells that are not finite: how many, and where.
 
     Examples
     --------
@@ -159,6 +163,7 @@ def _missing(data: Data, missing: Any) -> Observed:
 
 
 def _masked(data: Data, mask: Any) -> Observed:
+    """Of a mask of any kind."""
     if isinstance(mask, Chunked) or is_chunked(mask):
         known = mask if isinstance(mask, Chunked) else Chunked(mask)
         _same_shape(known.shape, data.shape)
@@ -167,15 +172,26 @@ def _masked(data: Data, mask: Any) -> Observed:
             return Observed(data, sum(map(int, counts)), known)
         return _by_array(data, _booleans(known.to_dense()))
     if is_array(mask) and type(mask).__module__.split(".")[0] not in ("sparse", "scipy", "xarray"):
-        return _by_array(data, _booleans(numpy_of(mask)))
+        return _by_numbers(data, numpy_of(mask))
     read = read_data(mask, "mask")
     _same_shape(read.shape, data.shape)
     _same_labels(read.labels, data.labels)
     if isinstance(read.values, Chunked):
         return _masked(data, read.values)
     if not isinstance(read.values, SparseTensor):
-        return _by_array(data, _booleans(read.numpy()))
+        return _by_numbers(data, read.numpy())
     return _by_cells(data, read.values.indices[_booleans(read.values.values)])
+
+
+def _by_numbers(data: Data, mask: np.ndarray) -> Observed:
+    """Of an array that may hold weights."""
+    if data.kind != "dense" or mask.dtype.kind not in "iuf" or ((mask == 0) | (mask == 1)).all():
+        return _by_array(data, _booleans(mask))
+    if not (np.isfinite(mask).all() and mask.min() >= 0):
+        raise InputError(
+            "mask: True and False, or weights that are finite and not negative, are expected"
+        )
+    return replace(_by_array(data, mask != 0), weights=mask.astype(np.float64, copy=False))
 
 
 def _by_array(data: Data, known: np.ndarray) -> Observed:
@@ -235,8 +251,8 @@ def _booleans(mask: np.ndarray) -> np.ndarray:
     wrong = (mask != 0) & (mask != 1)
     if wrong.any():
         raise InputError(
-            f"mask: True or False, or 1 and 0, are expected, not {mask[wrong].flat[0]}; cells have"
-            " no weights"
+            f"mask: True or False, or 1 and 0, are expected, not {mask[wrong].flat[0]}; only"
+            " cells of dense data have weights"
         )
     return mask != 0
 
@@ -263,10 +279,10 @@ def _cleared(
     if count:
         cell = np.unravel_index(int(np.argmax(wrong)), values.shape)
         place = [int(i) + o for i, o in zip(cell, offset, strict=True)]
-        what = "among the cells that are known" if known is not None else f"of {values.size}"
+        what = "numbers in known cells" if known is not None else f"of {values.size} numbers"
         raise InputError(
-            f"{name}: {count} numbers {what} are not finite, the first, {values[cell]}, at {place};"
-            " if they are unknown, say so: mask=np.isfinite(X)"
+            f"{name}: {count} {what} are NaN or infinite, the first, {values[cell]}, at {place}; if"
+            " they are unknown, say so: mask=np.isfinite(X)"
         )
     assert known is not None
     return np.where(known, values, values.dtype.type(0))
