@@ -110,6 +110,11 @@ def _run(problem: FactorProblem, monitor: Monitor, x: np.ndarray) -> tuple[str, 
     raise AssertionError("a method ended without a reason")
 
 
+def read_cells(x: Any, loss: Loss, mask: Any = None, missing: Any = None) -> Cells:
+    """The known cells of what a user handed over, with their loss."""
+    return observed_cells(observe(x, mask, missing), loss)
+
+
 def observed_cells(found: Observed, loss: Loss) -> Cells:
     """The cells that are known, with their loss."""
     values = found.data.values
