@@ -29,6 +29,8 @@ def cp_als(
     max_seconds: float | None = None,
     seed: int = 0,
     progress: bool | Callable[[FitIteration], Any] | None = None,
+    method: str = "als",
+    samples: int | None = None,
 ) -> CPFit:
     r"""A CP model of a dense or sparse tensor, by alternating least squares.
 
@@ -65,6 +67,13 @@ def cp_als(
         None shows a line on a terminal after a second, True at once, False never; a function is
         called with each entry of the record.  An interrupt from the keyboard gives the best model
         so far.
+    method
+        ``"als"``, or ``"sampled"`` for tensors so large that a sweep over all data takes long: each
+        least-squares problem is solved on rows that are drawn by leverage scores.  An iteration is
+        then five sweeps; loss and gradient are those of all data.  It stops where the loss no
+        longer falls, near a minimum rather than in it.
+    samples
+        How many rows ``"sampled"`` draws for each problem; 65536 by default.
 
     Returns
     -------
@@ -89,6 +98,8 @@ def cp_als(
     References
     ----------
     T. G. Kolda, B. W. Bader, Tensor decompositions and applications, SIAM Rev. 51 (2009), Sec. 3.4.
+    B. W. Larsen, T. G. Kolda, Practical leverage-based sampling for low-rank tensor decomposition,
+    SIAM J. Matrix Anal. Appl. 43 (2022), for ``"sampled"``.
 
     Examples
     --------
@@ -100,9 +111,13 @@ def cp_als(
     """
     from tensorcalculus.fit.driver import fit
 
+    if method not in ("als", "sampled"):
+        raise InputError(f"method: 'als' or 'sampled' is expected, not {method!r}")
+    if samples is not None and method != "sampled":
+        raise InputError("samples: only method='sampled' draws samples")
     return fit(
-        "cp_als", X, rank, "als", start, starts, nonnegative, l2, tol, max_iterations, max_seconds,
-        seed, progress,
+        "cp_als", X, rank, method, start, starts, nonnegative, l2, tol, max_iterations, max_seconds,
+        seed, progress, samples,
     )  # fmt: skip
 
 
@@ -187,8 +202,10 @@ def gcp(
     Parameters
     ----------
     X
-        An array of two modes or more, of NumPy, PyTorch or JAX, or a
-        :class:`tensorcalculus.SparseTensor`, whose other cells are 0.
+        An array of two modes or more of NumPy, PyTorch, JAX or xarray; a
+        :class:`tensorcalculus.SparseTensor`, an array of ``scipy.sparse`` or ``sparse``, or a table
+        of pandas with a row for each cell, whose other cells are 0; or the path of a file of
+        either.  See :func:`tensorcalculus.fit.data.reading.read_data`.  Labels are kept.
     rank
         The number of components.
     loss
@@ -198,10 +215,11 @@ def gcp(
     parameters
         Of a loss of the table, such as ``{"delta": 0.5}`` for ``"huber"``.
     mask
-        An array of the shape of the data: cells count where it is not 0.  ``"stored"``: of a sparse
-        tensor only the stored cells count, the others are unknown.
+        Which cells are known: an array of the shape of the data, True or False, or of weights by
+        which losses are multiplied; a sparse tensor of ones; or ``"stored"``: of a sparse tensor
+        only the stored cells.  See :func:`tensorcalculus.fit.data.observed.observe`.
     missing
-        Indices ``[n, d]`` of cells of a sparse tensor that are unknown.
+        Instead of a mask: the indices ``[n, d]`` of unknown cells.
     method
         ``"lbfgs"``: L-BFGS-B on all factors at once, with exact gradients.  ``"auto"``: what suits
         the data.

@@ -12,16 +12,18 @@ import numpy as np
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.expr.node import Expr
 from tensorcalculus.fit.components import ordered
+from tensorcalculus.fit.data.chunked import Chunked
+from tensorcalculus.fit.data.observed import Observed, observe
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.driver import check_options, checked_modes
+from tensorcalculus.fit.generalized.chunked_cells import ChunkedCells
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells, FactorProblem
 from tensorcalculus.fit.generalized.record import GCPFit
 from tensorcalculus.fit.generalized.start import first_factors, row_sizes
 from tensorcalculus.fit.losses import Loss, as_loss
-from tensorcalculus.networks.arrays import Array, is_array, like, numpy_of
+from tensorcalculus.networks.arrays import like
 from tensorcalculus.networks.formats.cp import CP
-from tensorcalculus.networks.formats.linear import dense_input
 from tensorcalculus.optimize.first_order import lbfgs
 from tensorcalculus.optimize.monitor import Finished, Monitor
 from tensorcalculus.optimize.progress import Progress
@@ -50,7 +52,8 @@ def fit(
     """See :func:`tensorcalculus.gcp`."""
     began = perf_counter()
     chosen = as_loss(loss, parameters)
-    cells = read_cells(x, chosen, mask, missing)
+    found = observe(x, mask, missing)
+    cells = observed_cells(found, chosen)
     if method not in METHODS:
         raise InputError(f"method: one of {', '.join(METHODS)} is expected, not {method!r}")
     wanted = chosen.nonnegative if nonnegative is None else nonnegative
@@ -80,14 +83,15 @@ def fit(
     values = tuple(monitor.best[0] for _, monitor, _, _ in runs)
     problem, monitor, message, converged = runs[int(np.argmin(values))]
     value, best, _ = monitor.best
-    found = problem.named(best)
-    units, weights = ordered(found, modes)
-    home = reference(x)
+    made = problem.named(best)
+    units, weights = ordered(made, modes)
+    home = found.data.home
     factors = tuple(like(u, home) for u in units)
     return GCPFit(
-        CP(factors, like(weights, home)), weights, factors, chosen, value - problem.penalty(found),
+        CP(factors, like(weights, home)), weights, factors, chosen, value - problem.penalty(made),
         cells.count, converged, message, max(len(monitor.record) - 1, 0), "lbfgs",
         perf_counter() - began, values, tuple(monitor.record),
+        found.data.labels if found.data.labels.given else None,
     )  # fmt: skip
 
 
@@ -107,37 +111,30 @@ def _run(problem: FactorProblem, monitor: Monitor, x: np.ndarray) -> tuple[str, 
 
 
 def read_cells(x: Any, loss: Loss, mask: Any = None, missing: Any = None) -> Cells:
-    """The observed cells of what a user handed over."""
-    if isinstance(x, SparseTensor):
-        return _read_sparse(x, loss, mask, missing)
-    if mask is None:
-        data = np.asarray(numpy_of(dense_input(x, 2, "gcp")))
-    else:
-        data, mask = np.asarray(numpy_of(x) if is_array(x) else x), np.asarray(mask)
-        if data.shape != mask.shape:
-            raise ShapeError(
-                f"mask: an array of shape {data.shape} is expected, as of X, not {mask.shape}"
-            )
-        data = np.asarray(numpy_of(dense_input(np.where(mask != 0, data, 0.0), 2, "gcp")))
-        mask = mask.astype(np.float64)
-        if not np.isfinite(mask).all() or mask.min() < 0 or not mask.any():
-            raise InputError("mask: True and False, or weights that are not negative, are expected")
+    """The known cells of what a user handed over, with their loss."""
+    return observed_cells(observe(x, mask, missing), loss)
+
+
+def observed_cells(found: Observed, loss: Loss) -> Cells:
+    """The cells that are known, with their loss."""
+    values = found.data.values
+    if len(found.data.shape) < 2:
+        raise ShapeError(f"X: at least 2 axes are expected, not shape {found.data.shape}")
+    if isinstance(values, Chunked):
+        return ChunkedCells(found, loss)
+    if isinstance(values, SparseTensor):
+        from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
+
+        loss.check(values.values)
+        if found.stored:
+            return StoredCells(values, loss)
+        gone = None
+        if found.unknown is not None:
+            gone = SparseTensor(found.unknown, np.zeros(len(found.unknown)), values.shape)
+        return SparseCells(values, loss, gone)
+    data = np.ascontiguousarray(found.data.numpy())
     loss.check(data)
-    return DenseCells(np.ascontiguousarray(data), loss, mask)
-
-
-def _read_sparse(x: SparseTensor, loss: Loss, mask: Any, missing: Any) -> Cells:
-    from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
-
-    loss.check(x.values)
-    if mask == "stored":
-        return StoredCells(x, loss)
-    gone = None
-    if missing is not None:
-        gone = SparseTensor(missing, np.zeros(len(missing)), x.shape)
-    return SparseCells(x, loss, gone)
-
-
-def reference(x: Any) -> Array:
-    """An array of the library in which factors go back, of a type that holds them."""
-    return x if is_array(x) and "float" in str(x.dtype) else np.empty(0)
+    weights = found.weights
+    if weights is None and found.known is not None:
+        weights = np.asarray(found.known, dtype=np.float64)
+    return DenseCells(data, loss, weights)

@@ -70,7 +70,8 @@ class FactorProblem:
             self._unit = np.sqrt(
                 np.concatenate([np.broadcast_to(s, (n, rank)).ravel() for s, n in each])
             )
-        self.lower = self.upper = None
+        self.lower: np.ndarray | None = None
+        self.upper: np.ndarray | None = None
         self.evaluations = 0
         if nonnegative:
             self.lower = np.full(int(ends[-1]), -np.inf)
