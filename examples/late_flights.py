@@ -3,8 +3,8 @@
 All departures from the three airports of New York in 2013.  A cell is an hour of a day at an
 airport; it is 1 if more than half of its flights left more than 15 minutes late.  Hours without
 flights are unknown.  A fifth of the known cells is hidden, the rest fitted by two components, and
-the area under the ROC curve (AUC) tells how well the hidden cells are ranked: the probability that a
-late hour gets a larger prediction than one on time.
+the area under the ROC curve (AUC) tells how well the hidden cells are ranked: the probability that
+a late hour gets a larger prediction than one on time.
 
 Found: 0.946 by the Bernoulli loss (logarithm of the odds), 0.924 by least squares, and 0.933 by
 least squares with what suits it best, factors that are not negative and the best of four ridges.
@@ -70,7 +70,13 @@ def held_out(x: tc.SparseTensor, seed: int) -> dict[str, float]:
         values = []
         for options in tries:
             result = tc.gcp(
-                fitted, RANK, mask="stored", seed=seed, max_iterations=300, progress=False, **options
+                fitted,
+                RANK,
+                mask="stored",
+                seed=seed,
+                max_iterations=300,
+                progress=False,
+                **options,
             )
             values.append(auc(x.values[hidden], result.predict(x.indices[hidden])))
         found[name] = max(values)
