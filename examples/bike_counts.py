@@ -25,9 +25,9 @@ LEAST = 0.01
 """Mean counts below this are raised to it."""
 
 
-def deviance(x: np.ndarray, m: np.ndarray) -> float:
+def deviance(x: np.ndarray, m: np.ndarray, least: float = LEAST) -> float:
     """The Poisson deviance of counts from their predicted means, per cell."""
-    m = np.maximum(m, LEAST)
+    m = np.maximum(m, least)
     logs = np.where(x > 0, x * np.log(np.where(x > 0, x, 1.0) / m), 0.0)
     return float(2 * np.mean(logs - x + m))
 

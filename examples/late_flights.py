@@ -37,9 +37,7 @@ MODELS: dict[str, list[dict[str, Any]]] = {
 def late_hours() -> tc.SparseTensor:
     """Day of the year x hour x airport: 1 where most flights were late, 0 where not."""
     flights = real_data.flights().dropna(subset=["dep_delay"])
-    months = np.datetime64("2013-01") + (flights["month"].to_numpy() - 1)
-    date = months.astype("datetime64[D]") + (flights["day"].to_numpy() - 1)
-    day = (date - np.datetime64("2013-01-01")).astype(int)
+    day = real_data.day_of_year(flights)
     _, airport = np.unique(flights["origin"].to_numpy(dtype=str), return_inverse=True)
     cells = np.stack([day, flights["hour"].to_numpy(), airport], axis=1)
     shape = (365, 24, 3)

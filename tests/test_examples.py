@@ -118,6 +118,13 @@ def test_bike_counts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.slow
+def test_flight_counts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    found = real("flight_counts", monkeypatch, splits=2)
+    assert np.subtract(found["gaussian"], found["poisson"]).min() > 0.002
+    assert "330,813 of 44,150,400 cells are not 0" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_late_flights(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     found = real("late_flights", monkeypatch, splits=2)
     assert np.mean(found["Bernoulli"]) > np.mean(found["Gaussian"])
