@@ -227,6 +227,12 @@ def test_written_and_read(tmp_path, ending, kind):
     assert y.equals(x) and np.array_equal(y.indices, x.indices)
 
 
+def test_more_than_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tensorcalculus.networks.arrays._memory", lambda: 600)
+    with pytest.raises(InputError, match=r"x.tns: 50 cells would take 8.0e\+02 bytes, more than"):
+        tc.read_tns(written(tmp_path, GOOD))
+
+
 def test_nothing_but_the_tensor_grows(tmp_path, monkeypatch):
     monkeypatch.setattr(tns, "BLOCK", 1 << 15)
     n = 150_000

@@ -17,6 +17,7 @@ from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.fit.data.cells import CellKeys, first_repetition, index_type, repeated
 from tensorcalculus.fit.data.decimal_text import MARGIN, decimals, edges, integers
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
+from tensorcalculus.networks.arrays import check_memory
 
 BLOCK = 2**18
 """Bytes that are read at once; what is made of them on the way lies in the cache."""
@@ -354,7 +355,11 @@ class _Reader:
         """Room for so many more; the memory is given more pages, not copied."""
         room = len(self.values)
         if self.count + n > room:
-            self._resize(max(self.count + n, room + room // 2))
+            room = max(self.count + n, room + room // 2)
+            size = room * (self.cells.shape[1] * self.cells.itemsize + self.values.itemsize)
+            what = f"{self.path}: {room} cells"
+            check_memory(size, np.empty(0, np.uint8), what, "read a part of the file")
+            self._resize(room)
 
     def _resize(self, rows: int) -> None:
         self.cells.resize((rows, self.cells.shape[1]), refcheck=False)
