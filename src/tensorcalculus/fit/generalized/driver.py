@@ -16,6 +16,7 @@ from tensorcalculus.fit.data.chunked import Chunked
 from tensorcalculus.fit.data.observed import Observed, observe
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.driver import check_options, checked_modes
+from tensorcalculus.fit.generalized.chunked_cells import ChunkedCells
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells, FactorProblem
 from tensorcalculus.fit.generalized.record import GCPFit
@@ -120,7 +121,7 @@ def observed_cells(found: Observed, loss: Loss) -> Cells:
     if len(found.data.shape) < 2:
         raise ShapeError(f"X: at least 2 axes are expected, not shape {found.data.shape}")
     if isinstance(values, Chunked):
-        raise InputError("X: chunked arrays cannot be fitted yet; load it if it is small enough")
+        return ChunkedCells(found, loss)
     if isinstance(values, SparseTensor):
         from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
 

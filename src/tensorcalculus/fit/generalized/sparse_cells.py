@@ -22,7 +22,7 @@ class StoredCells:
         self.shape = x.shape
         self.count = x.nnz
         self._points = Points.ordered(x)
-        self._pair = loss.pair.compiled
+        self._loss = loss
 
     def moments(self) -> tuple[float, float]:
         """Mean of the observed data and of their squares."""
@@ -36,7 +36,7 @@ class StoredCells:
 
     def value_gradients(self, factors: Sequence[np.ndarray]) -> tuple[float, Factors]:
         """The sum of the losses, and its gradient by each factor ``[n_k, r]``."""
-        return loss_and_gradients(self._points, factors, self._pair)
+        return loss_and_gradients(self._points, factors, self._loss.pair.compiled)
 
 
 class SparseCells:
@@ -62,13 +62,12 @@ class SparseCells:
         self.shape = x.shape
         self._c0, self._c1, self._c2 = (*loss.zero_part, 0.0, 0.0)[:3]
         self._points = Points.ordered(x)
-        self._pair = loss.remainder.compiled
+        self._loss = loss
         self._missing: Points | None = None
         self.count = math.prod(x.shape)
         if missing is not None and missing.nnz:
             self.count -= missing.nnz
             self._missing = Points.ordered(missing)
-            self._missing_pair = loss.at_zero.compiled
 
     def moments(self) -> tuple[float, float]:
         """Mean of the observed data and of their squares."""
@@ -76,18 +75,20 @@ class SparseCells:
 
     def slice_means(self) -> list[np.ndarray]:
         """For each mode the means of the observed data in its slices, ``[n_k]``."""
-        made = []
-        gone = _slice_sums(self._missing, None) if self._missing is not None else None
-        for k, total in enumerate(_slice_sums(self._points, self._points.values)):
-            cells = np.full(len(total), math.prod(self.shape) // self.shape[k], dtype=np.float64)
-            if gone is not None:
-                cells -= gone[k]
-            made.append(total / np.maximum(cells, 1))
-        return made
+        sums = _slice_sums(self._points, self._points.values)
+        return [s / np.maximum(c, 1) for s, c in zip(sums, self.slice_counts(), strict=True)]
+
+    def slice_counts(self) -> list[np.ndarray]:
+        """For each mode how many cells of its slices are observed, ``[n_k]``."""
+        whole = [np.full(n, float(math.prod(self.shape) // n)) for n in self.shape]
+        if self._missing is None:
+            return whole
+        gone = _slice_sums(self._missing, None)
+        return [w - g for w, g in zip(whole, gone, strict=True)]
 
     def value_gradients(self, factors: Sequence[np.ndarray]) -> tuple[float, Factors]:
         """The sum of the losses, and its gradient by each factor ``[n_k, r]``."""
-        value, gradients = loss_and_gradients(self._points, factors, self._pair)
+        value, gradients = loss_and_gradients(self._points, factors, self._loss.remainder.compiled)
         value += self._c0 * math.prod(self.shape)
         if self._c1:
             sums = [u.sum(axis=0) for u in factors]
@@ -100,7 +101,7 @@ class SparseCells:
             for k, g in enumerate(gradients):
                 g += 2 * self._c2 * (factors[k] @ np.prod(grams[:k] + grams[k + 1 :], axis=0))
         if self._missing is not None:
-            less, by_less = loss_and_gradients(self._missing, factors, self._missing_pair)
+            less, by_less = loss_and_gradients(self._missing, factors, self._loss.at_zero.compiled)
             value -= less
             for g, part in zip(gradients, by_less, strict=True):
                 g -= part
