@@ -116,9 +116,6 @@ def fit(
     values = read_parameters(parameters)
     start: Any = "random" if resume is None else read_model(resume).model
     data = read_tensor(path, shape, duplicates)
-    if data.kind == "chunked":
-        # A large file; an error tells where memory ends.
-        data = read_data(data.values.to_dense())
     known: Any = mask
     if mask is not None and mask != STORED:
         known = read_data(mask, "--mask")
