@@ -123,6 +123,11 @@ def test_headers(tmp_path, head):
         tc.read_tns(written(tmp_path, head + "1 2 3 1.5\n"), shape=(4, 5, 7))
 
 
+@pytest.mark.parametrize("text", ["1 2 5\r", "1\x0b2\t5\r\n", "\n1 2 5\r\n\r\n", "1 2 5 \x0c\r\n"])
+def test_white_space_of_all_kinds(tmp_path, text):
+    assert tc.read_tns(written(tmp_path, text)).equals(SparseTensor([[0, 1]], [5.0]))
+
+
 def test_header_of_one_mode(tmp_path):
     x = tc.read_tns(written(tmp_path, "1\n9\n2\n3 1.5\n4 2\n"))
     assert x.equals(SparseTensor([[2], [3]], [1.5, 2], (9,)))

@@ -227,7 +227,7 @@ class _Reader:
         """Learn from the first lines how many words a line has; what is no cell becomes blank."""
         at = MARGIN
         for number, line in enumerate(_lines_of(text)):
-            words = _shown(line, len(line)).split()
+            words = [w.decode("ascii", "backslashreplace") for w in line.tobytes().split()]
             if words:
                 told = self._is_header(words, text, number)
                 if not told:
@@ -293,7 +293,7 @@ class _Reader:
             # A line ends right behind each group of words: then none ends elsewhere.
             behind = text[ends[:, -1]]
             if behind[0] == 13:
-                behind = np.where(behind == 13, text[ends[:, -1] + 1], behind)
+                behind = text[ends[:, -1] + (behind == 13)]
             if (behind == 10).all():
                 return _Lines(text, starts, ends, None)
             starts, ends = starts.reshape(-1), ends.reshape(-1)
