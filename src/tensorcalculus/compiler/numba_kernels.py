@@ -7,34 +7,35 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from numba import njit
+
+from tensorcalculus.compiler import numba_numpy as np
 
 number = njit(error_model="numpy")
 
 
 @number
 def sigmoid(x):  # type: ignore[no-untyped-def]
-    e = math.exp(-abs(x))
+    e = np.exp(-abs(x))
     return 1.0 / (1.0 + e) if x >= 0 else e / (1.0 + e)
 
 
 @number
 def softplus(x):  # type: ignore[no-untyped-def]
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+    return max(x, 0.0) + np.log1p(np.exp(-abs(x)))
 
 
 @number
 def logcosh(x):  # type: ignore[no-untyped-def]
     a = abs(x)
     if a < 1.0:
-        return 0.5 * math.log1p(math.sinh(a) ** 2)
-    return a + math.log1p(math.exp(-2.0 * a)) - math.log(2.0)
+        return 0.5 * np.log1p(math.sinh(a) ** 2)
+    return a + np.log1p(np.exp(-2.0 * a)) - np.log(2.0)
 
 
 @number
 def sech2(x):  # type: ignore[no-untyped-def]
-    e = math.exp(-2.0 * abs(x))
+    e = np.exp(-2.0 * abs(x))
     return 4.0 * e / ((1.0 + e) * (1.0 + e))
 
 
@@ -109,7 +110,7 @@ def digamma_right(x):  # type: ignore[no-untyped-def]
         1.0 / 12
         - t * (1.0 / 120 - t * (1.0 / 252 - t * (1.0 / 240 - t * (1.0 / 132 - t * 691.0 / 32760))))
     )
-    return math.log(x) - 0.5 / x - series - below
+    return np.log(x) - 0.5 / x - series - below
 
 
 @number
