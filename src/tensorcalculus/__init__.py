@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from tensorcalculus.expr.node import Expr as Expr
     from tensorcalculus.expr.node import Variable as Variable
     from tensorcalculus.fit.data.sparse_tensor import SparseTensor as SparseTensor
+    from tensorcalculus.fit.data.tns import read_tns as read_tns
+    from tensorcalculus.fit.data.tns import write_tns as write_tns
     from tensorcalculus.fit.generalized.record import GCPFit as GCPFit
     from tensorcalculus.fit.losses import Loss as Loss
 
@@ -72,24 +74,28 @@ __all__ = [
     "network",
     "parse",
     "qr",
+    "read_tns",
     "svd",
     "tucker",
     "variables",
+    "write_tns",
 ]
 
-_CLASSES = {
+_LATER = {
     "Expr": "expr.node",
     "Variable": "expr.node",
     "GCPFit": "fit.generalized.record",
     "Loss": "fit.losses",
     "SparseTensor": "fit.data.sparse_tensor",
+    "read_tns": "fit.data.tns",
+    "write_tns": "fit.data.tns",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Classes whose modules are imported when they are first asked for."""
-    if name in _CLASSES:
+    """What is imported when it is first asked for."""
+    if name in _LATER:
         from importlib import import_module
 
-        return getattr(import_module(f"tensorcalculus.{_CLASSES[name]}"), name)
+        return getattr(import_module(f"tensorcalculus.{_LATER[name]}"), name)
     raise AttributeError(f"module 'tensorcalculus' has no attribute {name!r}")

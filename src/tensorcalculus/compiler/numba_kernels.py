@@ -11,7 +11,7 @@ from numba import njit
 
 from tensorcalculus.compiler import numba_numpy as np
 
-number = njit(error_model="numpy")
+number = njit(error_model="numpy", forceinline=True)
 
 
 @number

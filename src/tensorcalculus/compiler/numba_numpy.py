@@ -63,7 +63,7 @@ def _number_of(typing: Any, i: Any) -> Any:
 # Compiled code calls them without the first argument.
 _bits: Any = _bits_of
 _number: Any = _number_of
-_compiled = njit(error_model="numpy", fastmath={"contract"})
+_compiled = njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
 
 
 @_compiled

@@ -48,7 +48,7 @@ class Pointwise:
                 raise InputError(f"{name} has no form for compiled loops")
         namespace: dict[str, Any] = {"np": numba_kernels.np, "kernels": numba_kernels}
         exec(compile(source, "<tensorcalculus>", "exec"), namespace)
-        return numba.njit(error_model="numpy")(namespace["evaluate"])
+        return numba.njit(error_model="numpy", forceinline=True)(namespace["evaluate"])
 
 
 def _called(source: str) -> set[str]:
