@@ -61,6 +61,20 @@ class DenseCells:
             second += float(np.vdot(x, x))
         return first / max(self.count, 1), second / max(self.count, 1)
 
+    def slice_means(self) -> list[np.ndarray]:
+        """For each mode the means of the observed data in its slices, ``[n_k]``."""
+        x = self._x.reshape(self.shape)
+        seen = None if self._weights is None else (self._weights != 0).reshape(self.shape)
+        made = []
+        for k in range(len(self.shape)):
+            rest = tuple(j for j in range(len(self.shape)) if j != k)
+            if seen is None:
+                made.append(x.mean(axis=rest, dtype=np.float64))
+            else:
+                total = x.sum(axis=rest, dtype=np.float64, where=seen)
+                made.append(total / np.maximum(seen.sum(axis=rest), 1))
+        return made
+
     def value_gradients(self, factors: Sequence[np.ndarray]) -> tuple[float, Factors]:
         """The sum of the losses, and its gradient by each factor ``[n_k, r]``."""
         left = khatri_rao(factors[: self._half])

@@ -16,7 +16,7 @@ from tensorcalculus.fit.driver import check_options, checked_modes
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells, FactorProblem
 from tensorcalculus.fit.generalized.record import GCPFit
-from tensorcalculus.fit.generalized.start import first_factors
+from tensorcalculus.fit.generalized.start import first_factors, row_sizes
 from tensorcalculus.fit.losses import Loss, as_loss
 from tensorcalculus.networks.arrays import Array, is_array, like, numpy_of
 from tensorcalculus.networks.formats.cp import CP
@@ -61,27 +61,29 @@ def fit(
     check_options(
         cells.shape, rank, start, starts, l2, tol, max_iterations, max_seconds, seed, progress
     )
-    problem = FactorProblem(cells, rank, modes, l2)
     line = Progress(progress, f"{chosen.name} CP of rank {rank}")
     limit = 1000 if max_iterations is None else max_iterations
-    runs: list[tuple[Monitor, str, bool]] = []
+    runs: list[tuple[FactorProblem, Monitor, str, bool]] = []
     try:
         for attempt in range(starts):
-            begin = first_factors(problem, chosen, modes, start, seed, attempt)
+            begin = first_factors(cells, rank, chosen, modes, start, seed, attempt)
+            sizes = [row_sizes(u.mean(axis=1)) for u in begin] if chosen.nonnegative else None
+            problem = FactorProblem(cells, rank, modes, l2, sizes)
             monitor = Monitor(problem, tol, limit, max_seconds, line, None)
-            runs.append((monitor, *_run(problem, monitor, problem.pack(begin))))
-            if runs[-1][1] == "interrupted":
+            runs.append((problem, monitor, *_run(problem, monitor, problem.pack(begin))))
+            if runs[-1][2] == "interrupted":
                 break
     finally:
         line.close()
-    values = tuple(monitor.best[0] for monitor, _, _ in runs)
-    monitor, message, converged = runs[int(np.argmin(values))]
+    values = tuple(monitor.best[0] for _, monitor, _, _ in runs)
+    problem, monitor, message, converged = runs[int(np.argmin(values))]
     value, best, _ = monitor.best
-    units, weights = ordered(problem.named(best), modes)
+    found = problem.named(best)
+    units, weights = ordered(found, modes)
     home = reference(x)
     factors = tuple(like(u, home) for u in units)
     return GCPFit(
-        CP(factors, like(weights, home)), weights, factors, chosen, value - problem.penalty(best),
+        CP(factors, like(weights, home)), weights, factors, chosen, value - problem.penalty(found),
         cells.count, converged, message, max(len(monitor.record) - 1, 0), "lbfgs",
         perf_counter() - began, values, tuple(monitor.record),
     )  # fmt: skip

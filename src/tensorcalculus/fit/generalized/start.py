@@ -10,7 +10,7 @@ import numpy as np
 
 from tensorcalculus.errors import InputError
 from tensorcalculus.fit.components import Factors
-from tensorcalculus.fit.generalized.objective import FactorProblem
+from tensorcalculus.fit.generalized.objective import Cells
 from tensorcalculus.fit.losses import Loss
 from tensorcalculus.fit.start import given_factors
 
@@ -21,17 +21,21 @@ REACH = 40.0
 """Models of means are looked for between the negative and this; ``exp`` of it is 2e17."""
 
 
+FLOOR = 1e-3
+"""Least size of a row, relative to their mean: zeros would stay."""
+
+
 def first_factors(
-    problem: FactorProblem, loss: Loss, modes: frozenset[int], start: Any, seed: int, attempt: int
+    cells: Cells, rank: int, loss: Loss, modes: frozenset[int], start: Any, seed: int, attempt: int
 ) -> Factors:
     """Random factors of the size of the data, or those that are given.
 
-    Uniform ones that have the mean of the data, where all are not negative; normal ones that have
+    Where all are not negative, uniform ones times the means of the data's slices, so that the
+    model has nearly the marginal sums of the data; normal ones that have
     their norm; and where the model is not the mean itself, its logarithm say, a component that
     gives the mean of the data everywhere, beside small normal ones.  Else exponentials of random
     models would be far too large, or far on the wrong side.
     """
-    cells, rank = problem.cells, problem.rank
     if not isinstance(start, str):
         return given_factors(cells.shape, rank, start, modes)
     if start != "random":
@@ -40,7 +44,10 @@ def first_factors(
     mean, square = cells.moments()
     order = len(cells.shape)
     if loss.nonnegative:
-        made = [rng.uniform(size=(n, rank)) for n in cells.shape]
+        made = [
+            row_sizes(means) * rng.uniform(0.1, 1.9, size=(len(means), rank))
+            for means in cells.slice_means()
+        ]
         size = float(np.sum(np.prod([u.mean(0) for u in made], axis=0)))
         return [u * ((mean if mean > 0 else 1.0) / size) ** (1 / order) for u in made]
     made = [rng.standard_normal((n, rank)) for n in cells.shape]
@@ -54,6 +61,12 @@ def first_factors(
         size = math.sqrt(float(gram.sum())) or 1.0
         made = [u * ((math.sqrt(square) or 1.0) / size) ** (1 / order) for u in made]
     return [np.abs(u) if k in modes else u for k, u in enumerate(made)]
+
+
+def row_sizes(values: np.ndarray) -> np.ndarray:
+    """Sizes of rows, none of them far below their mean, ``[n, 1]``."""
+    middle = float(values.mean())
+    return np.maximum(values, FLOOR * middle)[:, None] if middle > 0 else np.ones((len(values), 1))
 
 
 def _model_of(loss: Loss, mean: float) -> float:
