@@ -7,8 +7,16 @@ from functools import cached_property
 from typing import Any
 
 from tensorcalculus.compiler.program import Program
+from tensorcalculus.compiler.targets import Target
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.node import Expr, Variable
+
+
+class LoopTarget(Target):
+    """Source for single numbers, which need no copies."""
+
+    def copied(self, text: str) -> str:
+        return text
 
 
 class Pointwise:
@@ -19,7 +27,8 @@ class Pointwise:
     """
 
     def __init__(self, outputs: Sequence[Expr], arguments: Sequence[Variable]) -> None:
-        self._program = Program(list(outputs), {v.name: v for v in arguments})
+        self._outputs, self._arguments = list(outputs), {v.name: v for v in arguments}
+        self._program = Program(self._outputs, self._arguments)
         self._function = self._program.at({})
 
     def __call__(self, *arrays: Any) -> tuple[Any, ...]:
@@ -42,7 +51,7 @@ class Pointwise:
         numba = import_numba("compiled loops")
         from tensorcalculus.compiler import numba_kernels
 
-        source = self.source
+        source = Program(self._outputs, self._arguments, target=LoopTarget()).source({})
         for name in _called(source):
             if not hasattr(numba_kernels, name):
                 raise InputError(f"{name} has no form for compiled loops")

@@ -31,7 +31,6 @@ import numpy as np
 from tensorcalculus.compiler.pointwise import Pointwise, import_numba
 from tensorcalculus.errors import InputError
 from tensorcalculus.fit.data.cells import index_type
-from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.kernels.fused import adding_gradients, loss
 from tensorcalculus.fit.kernels.ordering import morton_order
 from tensorcalculus.fit.kernels.points import Points
@@ -188,13 +187,13 @@ class DenseSamples:
 
 
 class StoredSamples:
-    """The stored cells of a tensor of which the others are unknown."""
+    """The points of a tensor of which the other cells are unknown."""
 
     kinds, steady = ("uniform",), "uniform"
 
-    def __init__(self, x: SparseTensor, loss: Loss, weights: np.ndarray | None = None) -> None:
-        self.shape, self.count = x.shape, x.nnz
-        self._x, self._weights, self._loss = x, weights, loss
+    def __init__(self, x: Points, loss: Loss) -> None:
+        self.shape, self.count = x.shape, len(x)
+        self._x, self._loss = x, loss
 
     def sizes(self, kind: str, estimate: bool) -> tuple[int, ...]:
         """As of stored cells where zeros are data; see :meth:`SparseSamples.sizes`."""
@@ -203,9 +202,7 @@ class StoredSamples:
     def strata(self, kind: str, sizes: Sequence[int]) -> list[Stratum]:
         """One stratum, of the stored cells."""
         x = self._x
-        return [
-            _of_list(x.indices, x.values, x.shape, self._loss.pair, sizes[0], self._weights)
-        ]
+        return [_of_list(x.indices, x.values, x.shape, self._loss.pair, sizes[0], x.weights)]
 
 
 class SparseSamples:
@@ -218,16 +215,15 @@ class SparseSamples:
     loss
         What is summed.
     missing
-        Cells ``[n, d]`` of which nothing is known.
+        Cells of which nothing is known; their values do not matter.
     """
 
     kinds, steady = ("semi-stratified", "stratified", "uniform"), "stratified"
 
-    def __init__(self, x: SparseTensor, loss: Loss, missing: np.ndarray | None = None) -> None:
+    def __init__(self, x: Points, loss: Loss, missing: Points | None = None) -> None:
         self.shape = x.shape
         self._x, self._loss = x, loss
-        none = np.empty((0, x.ndim), x.indices.dtype)
-        self._missing = none if missing is None else missing.astype(x.indices.dtype, copy=False)
+        self._missing = x.indices[:0] if missing is None else missing.indices
         self._all = math.prod(x.shape)
         self.count = self._all - len(self._missing)
 
@@ -237,7 +233,7 @@ class SparseSamples:
 
         Uniform samples have as many cells in all.
         """
-        number = _of_stored(self._x.nnz, estimate)
+        number = _of_stored(len(self._x), estimate)
         return (2 * number,) if kind == "uniform" else (number, number)
 
     def strata(self, kind: str, sizes: Sequence[int]) -> list[Stratum]:
@@ -247,7 +243,7 @@ class SparseSamples:
         x = self._x
         half = kind == "semi-stratified"
         pair = self._loss.remainder if half else self._loss.pair
-        made = [_of_list(x.indices, x.values, x.shape, pair, sizes[0])] if x.nnz else []
+        made = [_of_list(x.indices, x.values, x.shape, pair, sizes[0])] if len(x) else []
         return made + (self._anywhere(sizes[1]) if half else self._zeros(sizes[1]))
 
     def _uniform(self, number: int) -> list[Stratum]:
@@ -270,7 +266,7 @@ class SparseSamples:
 
     def _zeros(self, number: int) -> list[Stratum]:
         """Observed zeros, by rejection of what is stored or missing."""
-        zeros, pair = self.count - self._x.nnz, self._loss.at_zero
+        zeros, pair = self.count - len(self._x), self._loss.at_zero
         if not zeros:
             return []
         if number >= zeros or zeros < RARE * self._all:
