@@ -54,6 +54,24 @@ def product(x: np.ndarray, factors: Sequence[np.ndarray], k: int) -> np.ndarray:
     return np.einsum(*operands, [k, 20], optimize=True)
 
 
+def plain_als(x, factors, sweeps, l2=0.0):
+    """ALS as textbooks have it, losses from the residual tensor."""
+    factors = [u.copy() for u in factors]
+    losses = []
+    for _ in range(sweeps):
+        for k in range(x.ndim):
+            others = [u.T @ u.conj() for j, u in enumerate(factors) if j != k]
+            gram = np.prod(others, axis=0) + l2 * np.eye(factors[0].shape[1])
+            factors[k] = product(x, factors, k) @ np.linalg.inv(gram)
+        if l2:
+            sizes = [np.linalg.norm(u, axis=0) for u in factors]
+            even = np.prod(sizes, axis=0) ** (1 / x.ndim)
+            factors = [u * (even / n) for u, n in zip(factors, sizes, strict=True)]
+        penalty = l2 * sum(np.linalg.norm(u) ** 2 for u in factors)
+        losses.append(np.linalg.norm(x - dense(factors)) ** 2 + penalty)
+    return factors, losses
+
+
 def collinear(n: int, rank: int, cosine: float, seed: int = 0) -> list[np.ndarray]:
     """Factors of three modes whose columns have one cosine with each other: swamps."""
     rng = np.random.default_rng(seed)

@@ -2,31 +2,13 @@
 
 import numpy as np
 import pytest
-from fit_data import LIBRARIES, as_cp, dense, drawn, given_to, per_library, product
+from fit_data import LIBRARIES, as_cp, dense, drawn, given_to, per_library, plain_als, product
 from scipy.optimize import nnls
 
 import tensorcalculus as tc
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.fit import als
 from tensorcalculus.networks.arrays import namespace, numpy_of
-
-
-def plain_als(x, factors, sweeps, l2=0.0):
-    """ALS as textbooks have it, losses from the residual tensor."""
-    factors = [u.copy() for u in factors]
-    losses = []
-    for _ in range(sweeps):
-        for k in range(x.ndim):
-            others = [u.T @ u.conj() for j, u in enumerate(factors) if j != k]
-            gram = np.prod(others, axis=0) + l2 * np.eye(factors[0].shape[1])
-            factors[k] = product(x, factors, k) @ np.linalg.inv(gram)
-        if l2:
-            sizes = [np.linalg.norm(u, axis=0) for u in factors]
-            even = np.prod(sizes, axis=0) ** (1 / x.ndim)
-            factors = [u * (even / n) for u, n in zip(factors, sizes, strict=True)]
-        penalty = l2 * sum(np.linalg.norm(u) ** 2 for u in factors)
-        losses.append(np.linalg.norm(x - dense(factors)) ** 2 + penalty)
-    return factors, losses
 
 
 @pytest.mark.parametrize(
@@ -328,12 +310,6 @@ def test_errors_of_cp_opt():
         tc.cp_opt(x, 2, nonnegative=True)
     with pytest.raises(InputError, match="complex arrays"):
         tc.cp_opt(x + 0j, 2)
-
-
-def test_sparse_arrays_are_refused_with_a_hint():
-    sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(InputError, match=r"X is sparse.*toarray"):
-        tc.cp_als(sparse.eye(5).tocsr(), 2)
 
 
 def test_the_array_is_not_changed():

@@ -1,4 +1,4 @@
-"""Alternating least squares for CP models of dense arrays."""
+"""Alternating least squares for CP models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NoReturn
 import numpy as np
 
 from tensorcalculus.fit.components import Factors, balanced, component_norms, growth, unit_columns
-from tensorcalculus.fit.mttkrp import DenseData, gram_product
+from tensorcalculus.fit.mttkrp import CPData, gram_product
 from tensorcalculus.fit.watch import Watch
 
 PASSES = 10
@@ -18,7 +18,7 @@ SETTLED = 1e-2
 
 
 def als(
-    data: DenseData, start: Factors, watch: Watch, nonnegative: frozenset[int], l2: float
+    data: CPData, start: Factors, watch: Watch, nonnegative: frozenset[int], l2: float
 ) -> NoReturn:
     """Each factor in turn the best one for the others.
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 import numpy as np
 
 from tensorcalculus.fit.components import Factors, balanced, component_norms, growth
-from tensorcalculus.fit.mttkrp import DenseData, gram_product
+from tensorcalculus.fit.mttkrp import CPData, gram_product
 from tensorcalculus.fit.watch import Watch
 from tensorcalculus.optimize.monitor import EPSILON, Finished
 
@@ -20,7 +20,7 @@ MOST_PRODUCTS, ACCURACY = 300, 1e-4
 """Of conjugate gradients: products at most, and the relative residual to stop at."""
 
 
-def levenberg_marquardt(data: DenseData, start: Factors, watch: Watch, l2: float) -> NoReturn:
+def levenberg_marquardt(data: CPData, start: Factors, watch: Watch, l2: float) -> NoReturn:
     """Steps ``(J'J + (l2 + mu)*I) p = -g`` for ``norm(x - m)^2/2 + l2*norm(U)^2/2``.
 
     ``J'J`` has ``G_k (x) I`` on its diagonal, and off it a term of rank r^2 for each pair of modes;
@@ -67,7 +67,7 @@ def levenberg_marquardt(data: DenseData, start: Factors, watch: Watch, l2: float
         watch.note(factors, value, loss, system.gradient, length, system.growth())
 
 
-def _value(data: DenseData, factors: Factors, l2: float) -> tuple[float, float, float]:
+def _value(data: CPData, factors: Factors, l2: float) -> tuple[float, float, float]:
     """Loss with and without penalty, its rounding error, from the product by the first mode."""
     inner = float(np.vdot(factors[0], data.mttkrp(0)).real)
     loss, cancelled = data.loss(inner, float(np.sum(gram_product(factors)).real))

@@ -30,7 +30,7 @@ def cp_als(
     seed: int = 0,
     progress: bool | Callable[[FitIteration], Any] | None = None,
 ) -> CPFit:
-    r"""A CP model of a dense array, by alternating least squares.
+    r"""A CP model of a dense or sparse tensor, by alternating least squares.
 
     .. math:: \min \|X - \sum_r u^1_r ∘ … ∘ u^d_r\|^2 + l_2 \sum_k \|U_k\|^2
 
@@ -39,6 +39,9 @@ def cp_als(
     X
         An array of two modes or more, of NumPy, PyTorch or JAX, real or complex.  The products with
         the whole array run in its library and type, what is left in NumPy and double precision.
+        Or a :class:`tensorcalculus.SparseTensor`, an array of `scipy.sparse` or of `sparse`, whose
+        cells that are not stored are zeros and count; the products then run in compiled loops, on
+        as many threads as numba is set to (extra ``fit``).
     rank
         The number of components.
     start
@@ -118,7 +121,7 @@ def cp_opt(
     seed: int = 0,
     progress: bool | Callable[[FitIteration], Any] | None = None,
 ) -> CPFit:
-    """A CP model of a dense real array, by steps in all factors at once.
+    """A CP model of a real tensor, dense or sparse, by steps in all factors at once.
 
     Parameters
     ----------
@@ -126,7 +129,7 @@ def cp_opt(
         ``"lm"``: Levenberg-Marquardt, the damped Gauss-Newton method, whose steps follow from Gram
         matrices of the factors; it converges fast also where alternating least squares is caught in
         a swamp.  ``"lbfgs"``: L-BFGS-B by :func:`tensorcalculus.minimize`, which takes
-        ``nonnegative``; iterations are cheaper and more.
+        ``nonnegative``; iterations are cheaper and more, and data dense.
     tol
         For ``"lm"`` as in :func:`cp_als`, in all modes at once; for ``"lbfgs"`` as in
         :func:`tensorcalculus.minimize`.
@@ -164,6 +167,7 @@ def gcp(
     loss: str | Expr | Loss = "gaussian",
     parameters: Mapping[str, float] | None = None,
     mask: Any = None,
+    missing: Any = None,
     method: str = "auto",
     nonnegative: bool | Sequence[int] | None = None,
     start: Any = "random",
@@ -183,7 +187,8 @@ def gcp(
     Parameters
     ----------
     X
-        An array of two modes or more, of NumPy, PyTorch or JAX.
+        An array of two modes or more, of NumPy, PyTorch or JAX, or a
+        :class:`tensorcalculus.SparseTensor`, whose other cells are 0.
     rank
         The number of components.
     loss
@@ -193,7 +198,10 @@ def gcp(
     parameters
         Of a loss of the table, such as ``{"delta": 0.5}`` for ``"huber"``.
     mask
-        An array of the shape of the data: cells count where it is not 0.
+        An array of the shape of the data: cells count where it is not 0.  ``"stored"``: of a sparse
+        tensor only the stored cells count, the others are unknown.
+    missing
+        Indices ``[n, d]`` of cells of a sparse tensor that are unknown.
     method
         ``"lbfgs"``: L-BFGS-B on all factors at once, with exact gradients.  ``"auto"``: what suits
         the data.
@@ -247,7 +255,7 @@ def gcp(
     from tensorcalculus.fit.generalized.driver import fit
 
     return fit(
-        X, rank, loss, parameters, mask, method, nonnegative, start, starts, l2, tol,
+        X, rank, loss, parameters, mask, missing, method, nonnegative, start, starts, l2, tol,
         max_iterations, max_seconds, seed, progress,
     )  # fmt: skip
 

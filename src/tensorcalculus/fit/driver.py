@@ -10,26 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from tensorcalculus.errors import DegeneracyWarning, InputError
+from tensorcalculus.errors import DegeneracyWarning, InputError, ShapeError
 from tensorcalculus.fit.als import als
 from tensorcalculus.fit.components import (
     Factors,
     ordered,
 )
 from tensorcalculus.fit.damped import levenberg_marquardt
-from tensorcalculus.fit.mttkrp import DenseData
+from tensorcalculus.fit.mttkrp import CPData, DenseData
 from tensorcalculus.fit.quasi_newton import lbfgs
 from tensorcalculus.fit.record import CPFit
 from tensorcalculus.fit.start import NAMES, start_factors
 from tensorcalculus.fit.trouble import FitDiagnosis, growing, suspicious, swamps
 from tensorcalculus.fit.watch import FitIteration, Watch
-from tensorcalculus.networks.arrays import Array, epsilon, like
+from tensorcalculus.networks.arrays import epsilon, like
 from tensorcalculus.networks.formats.cp import CP
 from tensorcalculus.networks.formats.linear import dense_input
 from tensorcalculus.optimize.monitor import Finished
 from tensorcalculus.optimize.progress import Progress
 
-Solver = Callable[[DenseData, Factors, Watch, frozenset[int], float], Any]
+Solver = Callable[[CPData, Factors, Watch, frozenset[int], float], Any]
 
 METHODS: dict[str, Solver] = {
     "als": als,
@@ -65,7 +65,7 @@ def fit(
 ) -> CPFit:
     """See :func:`tensorcalculus.cp_als` and :func:`tensorcalculus.cp_opt`."""
     began = perf_counter()
-    data = DenseData(_array(name, x))
+    data = _data(name, x)
     modes = checked_modes(nonnegative, data.order)
     check_options(
         data.shape, rank, start, starts, l2, tol, max_iterations, max_seconds, seed, progress
@@ -97,7 +97,7 @@ def fit(
 
 def _run(
     solve: Solver,
-    data: DenseData,
+    data: CPData,
     factors: Factors,
     watch: Watch,
     modes: frozenset[int],
@@ -113,7 +113,7 @@ def _run(
     raise AssertionError("a method ended without a reason")
 
 
-def _at_start(data: DenseData, factors: Factors, l2: float) -> tuple[float, float, Factors]:
+def _at_start(data: CPData, factors: Factors, l2: float) -> tuple[float, float, Factors]:
     """What to give where not one iteration was made."""
     loss = data.residual(factors)
     penalty = l2 * sum(float(np.linalg.norm(u)) ** 2 for u in factors)
@@ -123,10 +123,20 @@ def _at_start(data: DenseData, factors: Factors, l2: float) -> tuple[float, floa
 # -- arguments -----------------------------------------------------------------------------------
 
 
-def _array(name: str, x: Any) -> Array:
-    if hasattr(x, "tocoo") or type(x).__module__.startswith("sparse"):
-        raise InputError(f"{name}: X is sparse; a dense array is expected: X.toarray()")
-    return dense_input(x, 2, name)
+def _data(name: str, x: Any) -> CPData:
+    from tensorcalculus.fit.data.sparse_tensor import SparseTensor
+
+    if hasattr(x, "tocoo"):
+        x = SparseTensor.from_scipy(x)
+    elif type(x).__module__.startswith("sparse"):
+        x = SparseTensor.from_sparse(x)
+    if not isinstance(x, SparseTensor):
+        return DenseData(dense_input(x, 2, name))
+    from tensorcalculus.fit.sparse_mttkrp import SparseData
+
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: at least 2 modes are expected, not shape {x.shape}")
+    return SparseData(x)
 
 
 def checked_modes(nonnegative: bool | Sequence[int], order: int) -> frozenset[int]:
@@ -180,7 +190,9 @@ def check_options(
         raise TypeError(f"progress is None, True, False or a function, not {progress!r}")
 
 
-def _check_method(data: DenseData, method: str, modes: frozenset[int]) -> None:
+def _check_method(data: CPData, method: str, modes: frozenset[int]) -> None:
+    if method == "lbfgs" and not isinstance(data, DenseData):
+        raise InputError("method: 'lm' is expected for sparse data, or tc.cp_als, not 'lbfgs'")
     if data.kind.kind == "c" and (method != "als" or modes):
         raise InputError(
             "complex arrays are fitted by tc.cp_als, without nonnegative=; fit real and imaginary"
@@ -194,7 +206,7 @@ def _check_method(data: DenseData, method: str, modes: frozenset[int]) -> None:
 
 
 def _result(
-    data: DenseData, watch: Watch, message: str, converged: bool, method: str,
+    data: CPData, watch: Watch, message: str, converged: bool, method: str,
     modes: frozenset[int], l2: float, losses: tuple[float, ...], seconds: float,
 ) -> CPFit:  # fmt: skip
     assert watch.best is not None
@@ -211,7 +223,7 @@ def _result(
         grows,
         tuple(found),
         ended and not converged,
-        model.core_consistency(data.x) if weights.all() else None,
+        data.core_consistency(model) if weights.all() else None,
         bool(modes),
         l2,
         method,
@@ -230,7 +242,7 @@ def _result(
 
 
 def _diverges(
-    data: DenseData, best: Factors, watch: Watch, message: str, converged: bool,
+    data: CPData, best: Factors, watch: Watch, message: str, converged: bool,
     modes: frozenset[int], l2: float,
 ) -> bool:  # fmt: skip
     """Whether components that cancel each other would grow on and on.

@@ -1,9 +1,10 @@
-"""A dense array contracted with factors of a CP model: by a tree over matrix products."""
+"""Data contracted with factors of a CP model; dense arrays by a tree over matrix products."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,7 +16,10 @@ from tensorcalculus.networks.arrays import (
     namespace,
     norm,
     numpy_of,
+    svd,
 )
+from tensorcalculus.networks.formats.cp import CP
+from tensorcalculus.networks.formats.linear import unfolded
 
 _BLOCK = 1 << 20
 """Entries of the model that are made at a time where its residual is looked at."""
@@ -32,6 +36,53 @@ def gram_product(factors: Sequence[np.ndarray], *left_out: int) -> np.ndarray:
         if k not in left_out:
             made *= u.T @ u.conj()
     return made
+
+
+class CPData(Protocol):
+    """What fits of CP models ask of data; see :class:`DenseData` for the meaning."""
+
+    x: Any
+    """An array of the library and type that results shall have."""
+    shape: tuple[int, ...]
+    order: int
+    kind: np.dtype
+    norm2: float
+    cancels: float
+    """Part of ``norm(x)^2`` below which a loss that Gram matrices give has lost its digits."""
+    numpy: list[np.ndarray]
+    """The factors at present."""
+
+    def put(self, k: int, u: np.ndarray) -> None:
+        """Another factor for mode k."""
+        ...
+
+    def put_all(self, factors: Sequence[np.ndarray]) -> None:
+        """Other factors for all modes."""
+        ...
+
+    def mttkrp(self, k: int) -> np.ndarray:
+        """The product by mode k."""
+        ...
+
+    def mttkrps(self) -> list[np.ndarray]:
+        """The products by all modes at one point."""
+        ...
+
+    def loss(self, inner: float, model2: float) -> tuple[float, bool]:
+        """``norm(x - m)^2``, and whether its digits have cancelled."""
+        ...
+
+    def residual(self, factors: Sequence[np.ndarray]) -> float:
+        """``norm(x - m)^2`` as exactly as it can be had."""
+        ...
+
+    def leading(self, k: int, rank: int) -> np.ndarray:
+        """Leading left singular vectors of an unfolding, as many as there are."""
+        ...
+
+    def core_consistency(self, model: CP) -> float | None:
+        """See :meth:`tensorcalculus.networks.CP.core_consistency`."""
+        ...
 
 
 class DenseData:
@@ -139,6 +190,18 @@ class DenseData:
             rest = rows[start * inside : start * inside + part.shape[1]] - part.mT @ columns
             total += norm(rest) ** 2
         return total
+
+    def leading(self, k: int, rank: int) -> np.ndarray:
+        """Leading left singular vectors of an unfolding, as many as there are."""
+        matrix = unfolded(self.x, [k])
+        if matrix.shape[0] <= matrix.shape[1]:
+            gram = np.asarray(numpy_of(matrix @ matrix.mT.conj()), dtype=self.kind)
+            return np.linalg.eigh(gram)[1][:, ::-1][:, :rank]
+        return np.asarray(numpy_of(svd(matrix)[0]), dtype=self.kind)[:, :rank]
+
+    def core_consistency(self, model: CP) -> float | None:
+        """See :meth:`tensorcalculus.networks.CP.core_consistency`."""
+        return model.core_consistency(self.x)
 
     # -- the tree --------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import numpy as np
 from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.node import Expr
 from tensorcalculus.fit.components import Factors, balanced, component_norms, growth
-from tensorcalculus.fit.mttkrp import DenseData, gram_product
+from tensorcalculus.fit.mttkrp import CPData, gram_product
 from tensorcalculus.fit.watch import Watch
 from tensorcalculus.networks.arrays import numpy_of
 from tensorcalculus.networks.network import network
@@ -32,7 +32,7 @@ def expanded_loss(order: int, l2: float) -> Expr:
 
 
 def lbfgs(
-    data: DenseData, start: Factors, watch: Watch, nonnegative: frozenset[int], l2: float
+    data: CPData, start: Factors, watch: Watch, nonnegative: frozenset[int], l2: float
 ) -> None:
     """L-BFGS on all factors at once, with bounds for those that may not be negative.
 

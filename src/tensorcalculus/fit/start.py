@@ -10,16 +10,15 @@ import numpy as np
 
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.fit.components import Factors
-from tensorcalculus.fit.mttkrp import DenseData, gram_product
-from tensorcalculus.networks.arrays import is_array, numpy_of, svd
+from tensorcalculus.fit.mttkrp import CPData, gram_product
+from tensorcalculus.networks.arrays import is_array, numpy_of
 from tensorcalculus.networks.formats.cp import CP
-from tensorcalculus.networks.formats.linear import unfolded
 
 NAMES = ("random", "hosvd", "nvecs")
 
 
 def start_factors(
-    data: DenseData, rank: int, start: Any, nonnegative: frozenset[int], seed: int, attempt: int
+    data: CPData, rank: int, start: Any, nonnegative: frozenset[int], seed: int, attempt: int
 ) -> Factors:
     """The factors of one start, scaled to the norm of the array unless they are given."""
     if not isinstance(start, str):
@@ -29,7 +28,7 @@ def start_factors(
     factors = [_drawn(rng, n, rank, data.kind, k in nonnegative) for k, n in enumerate(data.shape)]
     if start != "random" and attempt == 0:
         for k, u in enumerate(factors):
-            found = _leading(data, k, rank)
+            found = data.leading(k, rank)
             if k in nonnegative:
                 found = np.abs(found)
             u /= np.linalg.norm(u, axis=0)
@@ -46,15 +45,6 @@ def _drawn(
         return rng.uniform(size=(n, rank))
     made = rng.standard_normal((n, rank))
     return made + 1j * rng.standard_normal((n, rank)) if kind.kind == "c" else made
-
-
-def _leading(data: DenseData, k: int, rank: int) -> np.ndarray:
-    """Leading left singular vectors of an unfolding, as many as there are."""
-    matrix = unfolded(data.x, [k])
-    if matrix.shape[0] <= matrix.shape[1]:
-        gram = np.asarray(numpy_of(matrix @ matrix.mT.conj()), dtype=data.kind)
-        return np.linalg.eigh(gram)[1][:, ::-1][:, :rank]
-    return np.asarray(numpy_of(svd(matrix)[0]), dtype=data.kind)[:, :rank]
 
 
 def given_factors(

@@ -48,7 +48,7 @@ class FitDiagnosis:
     trapped: bool
     """Whether the last of them was not left."""
     core_consistency: float | None
-    """See :meth:`tensorcalculus.networks.CP.core_consistency`."""
+    """See :meth:`tensorcalculus.networks.CP.core_consistency`; None for large sparse tensors."""
     nonnegative: bool = False
     l2: float = 0.0
     method: str = "als"

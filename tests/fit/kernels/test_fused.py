@@ -6,6 +6,7 @@ import string
 import numpy as np
 import pytest
 
+import tensorcalculus as tc
 import tensorcalculus.fit.kernels.threads as threads_of_kernels
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
@@ -123,6 +124,21 @@ def test_single_precision_of_data_and_factors():
     for made, expected in zip(gradients, dense_products(slopes, u), strict=True):
         assert made.dtype == np.float32
         np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("factors", ["float32", "float64"])
+def test_products_with_data_and_weights_in_single_precision(factors):
+    x, u = sparse(SHAPES[3], 30, kind="float32"), drawn(SHAPES[3], 3, kind=factors)
+    weights = np.random.default_rng(2).random(30).astype(np.float32)
+    points = Points.ordered(x, weights)
+    weighed = tc.SparseTensor(x.indices, x.values.astype(float) * weights, x.shape).to_dense()
+    close = 1e-13 if factors == "float64" else 1e-5
+    for made, expected in zip(mttkrps(points, u), dense_products(weighed, u), strict=True):
+        np.testing.assert_allclose(made, expected, rtol=close)
+    value = loss(points, u, compiled("poisson"))
+    m = dense_model([a.astype(float) for a in u])[tuple(x.indices.T)]
+    terms = weights.astype(float) * LOSSES["poisson"](x.values.astype(float), m)
+    assert value == pytest.approx(terms.sum(), rel=1e-13 if factors == "float64" else 1e-6)
 
 
 def test_indices_of_64_bits():

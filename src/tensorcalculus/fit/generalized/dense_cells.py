@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tensorcalculus.fit.components import Factors
+from tensorcalculus.fit.generalized.sampling import DenseSamples
 from tensorcalculus.fit.losses import Loss
 
 TILE = 1 << 15
@@ -41,7 +42,7 @@ class DenseCells:
         self._x = x.reshape(rows, columns)
         self._weights = None if weights is None else weights.reshape(rows, columns)
         self.count = x.size if weights is None else int(np.count_nonzero(weights))
-        self._pair = loss.pair
+        self._loss, self._pair = loss, loss.pair
         width = min(columns, TILE)
         height = max(1, min(rows, TILE // width))
         self._tiles = [
@@ -97,6 +98,11 @@ class DenseCells:
             *_inside(by_left, factors[: self._half]),
             *_inside(by_right, factors[self._half :]),
         ]
+
+    def samples(self) -> DenseSamples:
+        """The same cells, to be drawn."""
+        weights = None if self._weights is None else self._weights.reshape(self.shape)
+        return DenseSamples(self._x.reshape(self.shape), self._loss, weights)
 
 
 def khatri_rao(factors: Sequence[np.ndarray]) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.expr.node import Expr
 from tensorcalculus.fit.components import ordered
+from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.driver import check_options, checked_modes
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells, FactorProblem
@@ -34,6 +35,7 @@ def fit(
     loss: str | Expr | Loss,
     parameters: Mapping[str, float] | None,
     mask: Any,
+    missing: Any,
     method: str,
     nonnegative: bool | Sequence[int] | None,
     start: Any,
@@ -48,7 +50,7 @@ def fit(
     """See :func:`tensorcalculus.gcp`."""
     began = perf_counter()
     chosen = as_loss(loss, parameters)
-    cells = read_cells(x, chosen, mask)
+    cells = read_cells(x, chosen, mask, missing)
     if method not in METHODS:
         raise InputError(f"method: one of {', '.join(METHODS)} is expected, not {method!r}")
     wanted = chosen.nonnegative if nonnegative is None else nonnegative
@@ -104,8 +106,10 @@ def _run(problem: FactorProblem, monitor: Monitor, x: np.ndarray) -> tuple[str, 
     raise AssertionError("a method ended without a reason")
 
 
-def read_cells(x: Any, loss: Loss, mask: Any) -> Cells:
+def read_cells(x: Any, loss: Loss, mask: Any = None, missing: Any = None) -> Cells:
     """The observed cells of what a user handed over."""
+    if isinstance(x, SparseTensor):
+        return _read_sparse(x, loss, mask, missing)
     if mask is None:
         data = np.asarray(numpy_of(dense_input(x, 2, "gcp")))
     else:
@@ -120,6 +124,18 @@ def read_cells(x: Any, loss: Loss, mask: Any) -> Cells:
             raise InputError("mask: True and False, or weights that are not negative, are expected")
     loss.check(data)
     return DenseCells(np.ascontiguousarray(data), loss, mask)
+
+
+def _read_sparse(x: SparseTensor, loss: Loss, mask: Any, missing: Any) -> Cells:
+    from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
+
+    loss.check(x.values)
+    if mask == "stored":
+        return StoredCells(x, loss)
+    gone = None
+    if missing is not None:
+        gone = SparseTensor(missing, np.zeros(len(missing)), x.shape)
+    return SparseCells(x, loss, gone)
 
 
 def reference(x: Any) -> Array:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from tensorcalculus.fit.components import Factors
+from tensorcalculus.fit.generalized.sampling import SampledCells
 
 
 class Cells(Protocol):
@@ -28,6 +29,10 @@ class Cells(Protocol):
 
     def slice_means(self) -> list[np.ndarray]:
         """For each mode the means of the observed data in its slices, ``[n_k]``."""
+        ...
+
+    def samples(self) -> SampledCells:
+        """The same cells, to be drawn at random."""
         ...
 
 

@@ -379,7 +379,11 @@ def _of_list(
 
 
 def checked_sizes(
-    cells: SampledCells, kind: str | None, samples: int | Sequence[int] | None
+    cells: SampledCells,
+    kind: str | None,
+    samples: int | Sequence[int] | None,
+    *,
+    estimate: bool = False,
 ) -> tuple[str, tuple[int, ...]]:
     """The sampling and the sizes that a user asks for, or the defaults.
 
@@ -388,20 +392,23 @@ def checked_sizes(
     InputError
         For a sampling that does not suit the data, and sizes that are no positive integers.
     """
-    chosen = cells.kinds[0] if kind is None else kind
+    name = "estimate_samples" if estimate else "samples"
+    chosen = kind or (cells.steady if estimate else cells.kinds[0])
     if chosen not in cells.kinds:
         raise InputError(
-            f"sampling: {', '.join(map(repr, cells.kinds))} is expected for these data, not"
+            f"sampling: {' or '.join(map(repr, cells.kinds))} is expected for these data, not"
             f" {kind!r}"
         )
-    automatic = cells.sizes(chosen, False)
+    automatic = cells.sizes(chosen, estimate)
     if samples is None:
         return chosen, automatic
     numbers = (samples,) * len(automatic) if isinstance(samples, int | np.integer) else samples
     good = isinstance(numbers, tuple | list) and len(numbers) == len(automatic)
-    if not good or not all(isinstance(n, int | np.integer) and n > 0 for n in numbers):
+    if not good or not all(
+        isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in numbers
+    ):
+        two = " or two, of stored cells and of zeros," if len(automatic) == 2 else ""
         raise InputError(
-            f"samples: a positive integer{' or two' if len(automatic) == 2 else ''} is expected for"
-            f" {chosen!r} sampling, not {samples!r}"
+            f"{name}: a positive integer{two} is expected for {chosen} sampling, not {samples!r}"
         )
     return chosen, tuple(int(n) for n in numbers)

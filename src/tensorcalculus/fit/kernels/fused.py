@@ -285,7 +285,8 @@ def _products(key: _Key) -> Callable[..., float]:
         for p in range(start, stop):
             if fetching:
                 fetch(factors, indices + min(p + ahead, stop - 1) * stride)
-            slope = float(values[p])
+            # `float` of a float32 is one again in compiled code.
+            slope = np.float64(values[p])
             if weighted:
                 slope *= weights[p]
             add(into, factors, indices + p * stride, slope)
@@ -324,8 +325,8 @@ def _losses(key: _Key, pair: Callable[..., Any]) -> Callable[..., float]:
                     fetch(factors, indices + min(first + q + ahead, stop - 1) * stride)
                 m[q] = model(factors, at + q * stride)
             for q in range(count):
-                w = float(weights[first + q]) if weighted else 1.0
-                value, slope = pair(float(values[first + q]), m[q])
+                w = np.float64(weights[first + q]) if weighted else 1.0
+                value, slope = pair(np.float64(values[first + q]), m[q])
                 if valued:
                     terms[q] = w * value
                 s[q] = w * slope
