@@ -40,11 +40,13 @@ if TYPE_CHECKING:
     from tensorcalculus.fit.data.tns import read_tns as read_tns
     from tensorcalculus.fit.data.tns import write_tns as write_tns
     from tensorcalculus.fit.generalized.record import GCPFit as GCPFit
+    from tensorcalculus.fit.generalized.stochastic import Adam as Adam
     from tensorcalculus.fit.losses import Loss as Loss
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Adam",
     "CheckError",
     "DegeneracyWarning",
     "EvaluationError",
@@ -84,6 +86,7 @@ __all__ = [
 _LATER = {
     "Expr": "expr.node",
     "Variable": "expr.node",
+    "Adam": "fit.generalized.stochastic",
     "GCPFit": "fit.generalized.record",
     "Loss": "fit.losses",
     "SparseTensor": "fit.data.sparse_tensor",

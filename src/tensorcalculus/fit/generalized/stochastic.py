@@ -182,19 +182,20 @@ class AdamState:
         self._floors = np.array([0.0 if k in nonnegative else -np.inf for k in range(len(start))])
         self._numbers = (seed, attempt)
         self._step = adam_step
-        rank = start[0].shape[1]
-        self.factors = self._views(self.x, rank)
+        self.rank = start[0].shape[1]
+        self.factors = self.views(self.x)
         kind, sizes = checked_sizes(cells, options.sampling, options.samples)
         steady, for_values = checked_sizes(cells, None, options.estimate_samples, estimate=True)
-        self._gradient = Gradient(cells.strata(kind, sizes), self.factors, self._views(self._g, rank))
+        self._gradient = Gradient(cells.strata(kind, sizes), self.factors, self.views(self._g))
         self._estimate = Estimate(
             cells.strata(steady, for_values), cells.shape, seed, ESTIMATED
         )
         self.keep()
 
-    def _views(self, x: np.ndarray, rank: int) -> Factors:
+    def views(self, x: np.ndarray) -> Factors:
+        """Factors as views of an array like `x`."""
         ends = [int(e) for e in self._edges]
-        return [x[a:b].reshape(-1, rank) for a, b in pairwise(ends)]
+        return [x[a:b].reshape(-1, self.rank) for a, b in pairwise(ends)]
 
     def value(self) -> float:
         """The estimate of the loss, with its penalty."""
