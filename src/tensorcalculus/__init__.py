@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tensorcalculus.fit.data.sparse_tensor import SparseTensor as SparseTensor
     from tensorcalculus.fit.data.tns import read_tns as read_tns
     from tensorcalculus.fit.data.tns import write_tns as write_tns
+    from tensorcalculus.fit.estimator import GCP as GCP
     from tensorcalculus.fit.generalized.record import GCPFit as GCPFit
     from tensorcalculus.fit.generalized.stochastic import Adam as Adam
     from tensorcalculus.fit.losses import Loss as Loss
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "GCP",
     "Adam",
     "CheckError",
     "DegeneracyWarning",
@@ -87,6 +89,7 @@ _LATER = {
     "Expr": "expr.node",
     "Variable": "expr.node",
     "Adam": "fit.generalized.stochastic",
+    "GCP": "fit.estimator",
     "GCPFit": "fit.generalized.record",
     "Loss": "fit.losses",
     "SparseTensor": "fit.data.sparse_tensor",

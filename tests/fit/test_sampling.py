@@ -1,8 +1,9 @@
 """Samples of cells: unbiased sums and gradients, exact ones where all cells are drawn.
 
-Gradients of samples are compared with those of all cells, written out in NumPy, along
-the gradient and in fixed random directions: the mean of 2000 lies within 4.5 standard errors.  By the normal distribution a right
-one fails with probability 7e-6; numbers are seeded, so that what has passed once always does.
+Gradients of samples are compared with those of all cells, written out in NumPy, along the gradient
+and in fixed random directions: the mean of 2000 lies within 4.5 standard errors.  By the normal
+distribution a right one fails with probability 7e-6; numbers are seeded, so that what has passed
+once always does.
 """
 
 import math
@@ -36,7 +37,11 @@ FORMULAS = {
     ),
 }
 
-CASES = {3: ((6, 7, 8), "poisson"), 4: ((4, 5, 3, 6), "gaussian"), 5: ((3, 4, 3, 2, 5), "bernoulli-logit")}  # fmt: skip
+CASES = {
+    3: ((6, 7, 8), "poisson"),
+    4: ((4, 5, 3, 6), "gaussian"),
+    5: ((3, 4, 3, 2, 5), "bernoulli-logit"),
+}
 
 SAMPLERS = [
     "dense", "dense weighted", "dense rare", "stored", "stored weighted", "uniform", "stratified",
@@ -165,7 +170,9 @@ def test_all_cells_give_the_whole_sum(order, name):
     assert Estimate(steady, samples.shape, 0).value(factors) == pytest.approx(value, rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["dense weighted", "stored", "stratified", "semi-stratified missing"])
+@pytest.mark.parametrize(
+    "name", ["dense weighted", "stored", "stratified", "semi-stratified missing"]
+)
 def test_values_are_right_on_average(name):
     samples, loss, x, weights, factors = problem(3, name)
     kind = kind_of(name)

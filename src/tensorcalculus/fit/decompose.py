@@ -192,8 +192,10 @@ def gcp(
     Parameters
     ----------
     X
-        An array of two modes or more, of NumPy, PyTorch or JAX, or a
-        :class:`tensorcalculus.SparseTensor`, whose other cells are 0.
+        An array of two modes or more of NumPy, PyTorch, JAX or xarray; a
+        :class:`tensorcalculus.SparseTensor`, an array of ``scipy.sparse`` or ``sparse``, or a table
+        of pandas with a row for each cell, whose other cells are 0; or the path of a file of
+        either.  See :func:`tensorcalculus.fit.data.reading.read_data`.  Labels are kept.
     rank
         The number of components.
     loss
@@ -203,10 +205,11 @@ def gcp(
     parameters
         Of a loss of the table, such as ``{"delta": 0.5}`` for ``"huber"``.
     mask
-        An array of the shape of the data: cells count where it is not 0.  ``"stored"``: of a sparse
-        tensor only the stored cells count, the others are unknown.
+        Which cells are known: an array of the shape of the data, True or False, or of weights by
+        which losses are multiplied; a sparse tensor of ones; or ``"stored"``: of a sparse tensor
+        only the stored cells.  See :func:`tensorcalculus.fit.data.observed.observe`.
     missing
-        Indices ``[n, d]`` of cells of a sparse tensor that are unknown.
+        Instead of a mask: the indices ``[n, d]`` of unknown cells.
     method
         ``"lbfgs"``: L-BFGS-B on all factors at once, with exact gradients.  ``"adam"``, or a
         :class:`tensorcalculus.Adam` with its options: gradients of samples of the cells, for any

@@ -14,18 +14,20 @@ import numpy as np
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.expr.node import Expr
 from tensorcalculus.fit.components import ordered
+from tensorcalculus.fit.data.chunked import Chunked
+from tensorcalculus.fit.data.observed import Observed, observe
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.driver import check_options, checked_modes
 from tensorcalculus.fit.generalized.checkpoint import Checkpoint, PausingMonitor, Run
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells, FactorProblem
 from tensorcalculus.fit.generalized.record import GCPFit
+from tensorcalculus.fit.generalized.sampling import SampledCells
 from tensorcalculus.fit.generalized.start import first_factors, row_sizes
 from tensorcalculus.fit.generalized.stochastic import Adam, AdamState, EpochMonitor, adam
 from tensorcalculus.fit.losses import Loss, as_loss
-from tensorcalculus.networks.arrays import Array, is_array, like, numpy_of
+from tensorcalculus.networks.arrays import like
 from tensorcalculus.networks.formats.cp import CP
-from tensorcalculus.networks.formats.linear import dense_input
 from tensorcalculus.optimize.first_order import lbfgs
 from tensorcalculus.optimize.monitor import Finished
 from tensorcalculus.optimize.progress import Progress
@@ -56,10 +58,13 @@ def fit(
     """See :func:`tensorcalculus.gcp`."""
     began = perf_counter()
     chosen = as_loss(loss, parameters)
-    cells = read_cells(x, chosen, mask, missing)
+    found = observe(x, mask, missing)
+    cells = observed_cells(found, chosen)
     options = Adam() if method == "adam" else method
     if not isinstance(options, Adam) and options not in METHODS:
-        raise InputError(f"method: one of {', '.join(METHODS)} or tc.Adam(…) is expected, not {method!r}")
+        raise InputError(
+            f"method: one of {', '.join(METHODS)} or a tc.Adam is expected, not {method!r}"
+        )
     wanted = chosen.nonnegative if nonnegative is None else nonnegative
     modes = checked_modes(wanted, len(cells.shape))
     if chosen.nonnegative and len(modes) < len(cells.shape):
@@ -86,7 +91,7 @@ def fit(
         for attempt in range(len(runs), starts):
             begin = first_factors(cells, rank, chosen, modes, start, seed, attempt)
             if isinstance(options, Adam):
-                state = AdamState(cells.samples(), options, begin, modes, l2, seed, attempt)
+                state = AdamState(_samples(cells), options, begin, modes, l2, seed, attempt)
                 run = _sampled(state, EpochMonitor(limit, max_seconds, line), files)
             else:
                 sizes = [row_sizes(u.mean(axis=1)) for u in begin] if chosen.nonnegative else None
@@ -100,7 +105,7 @@ def fit(
         line.close()
     best = min(runs, key=lambda run: run.value)
     units, weights = ordered(best.factors, modes)
-    home = reference(x)
+    home = found.data.home
     factors = tuple(like(u, home) for u in units)
     penalty = l2 * sum(float(np.vdot(u, u)) for u in best.factors) if l2 else 0.0
     return GCPFit(
@@ -108,6 +113,7 @@ def fit(
         cells.count, best.converged, best.message, max(len(best.record) - 1, 0),
         "adam" if isinstance(options, Adam) else "lbfgs", perf_counter() - began,
         tuple(run.value for run in runs), best.record,
+        found.data.labels if found.data.labels.given else None,
     )  # fmt: skip
 
 
@@ -136,6 +142,13 @@ def _sampled(state: AdamState, monitor: EpochMonitor, files: Checkpoint) -> Run:
     return Run(value, factors, tuple(monitor.record), message, converged)
 
 
+def _samples(cells: Any) -> SampledCells:
+    """Cells of data that lie in memory, to be drawn at random."""
+    if not hasattr(cells, "samples"):
+        raise InputError("method: 'adam' draws cells of data in memory; load them, or use 'lbfgs'")
+    return cells.samples()
+
+
 def _ended(method: Callable[[], Any]) -> tuple[str, bool]:
     try:
         method()
@@ -146,38 +159,26 @@ def _ended(method: Callable[[], Any]) -> tuple[str, bool]:
     raise AssertionError("a method ended without a reason")
 
 
-def read_cells(x: Any, loss: Loss, mask: Any = None, missing: Any = None) -> Cells:
-    """The observed cells of what a user handed over."""
-    if isinstance(x, SparseTensor):
-        return _read_sparse(x, loss, mask, missing)
-    if mask is None:
-        data = np.asarray(numpy_of(dense_input(x, 2, "gcp")))
-    else:
-        data, mask = np.asarray(numpy_of(x) if is_array(x) else x), np.asarray(mask)
-        if data.shape != mask.shape:
-            raise ShapeError(
-                f"mask: an array of shape {data.shape} is expected, as of X, not {mask.shape}"
-            )
-        data = np.asarray(numpy_of(dense_input(np.where(mask != 0, data, 0.0), 2, "gcp")))
-        mask = mask.astype(np.float64)
-        if not np.isfinite(mask).all() or mask.min() < 0 or not mask.any():
-            raise InputError("mask: True and False, or weights that are not negative, are expected")
+def observed_cells(found: Observed, loss: Loss) -> Cells:
+    """The cells that are known, with their loss."""
+    values = found.data.values
+    if len(found.data.shape) < 2:
+        raise ShapeError(f"X: at least 2 axes are expected, not shape {found.data.shape}")
+    if isinstance(values, Chunked):
+        raise InputError("X: chunked arrays cannot be fitted yet; load it if it is small enough")
+    if isinstance(values, SparseTensor):
+        from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
+
+        loss.check(values.values)
+        if found.stored:
+            return StoredCells(values, loss)
+        gone = None
+        if found.unknown is not None:
+            gone = SparseTensor(found.unknown, np.zeros(len(found.unknown)), values.shape)
+        return SparseCells(values, loss, gone)
+    data = np.ascontiguousarray(found.data.numpy())
     loss.check(data)
-    return DenseCells(np.ascontiguousarray(data), loss, mask)
-
-
-def _read_sparse(x: SparseTensor, loss: Loss, mask: Any, missing: Any) -> Cells:
-    from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
-
-    loss.check(x.values)
-    if mask == "stored":
-        return StoredCells(x, loss)
-    gone = None
-    if missing is not None:
-        gone = SparseTensor(missing, np.zeros(len(missing)), x.shape)
-    return SparseCells(x, loss, gone)
-
-
-def reference(x: Any) -> Array:
-    """An array of the library in which factors go back, of a type that holds them."""
-    return x if is_array(x) and "float" in str(x.dtype) else np.empty(0)
+    weights = found.weights
+    if weights is None and found.known is not None:
+        weights = np.asarray(found.known, dtype=np.float64)
+    return DenseCells(data, loss, weights)

@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 
 from tensorcalculus.fit.components import Factors
-from tensorcalculus.fit.generalized.sampling import SampledCells
 
 
 class Cells(Protocol):
@@ -29,10 +28,6 @@ class Cells(Protocol):
 
     def slice_means(self) -> list[np.ndarray]:
         """For each mode the means of the observed data in its slices, ``[n_k]``."""
-        ...
-
-    def samples(self) -> SampledCells:
-        """The same cells, to be drawn at random."""
         ...
 
 
@@ -75,7 +70,8 @@ class FactorProblem:
             self._unit = np.sqrt(
                 np.concatenate([np.broadcast_to(s, (n, rank)).ravel() for s, n in each])
             )
-        self.lower = self.upper = None
+        self.lower: np.ndarray | None = None
+        self.upper: np.ndarray | None = None
         self.evaluations = 0
         if nonnegative:
             self.lower = np.full(int(ends[-1]), -np.inf)

@@ -12,6 +12,7 @@ import numpy as np
 from tensorcalculus.display.plots import axes
 from tensorcalculus.display.rows import Rows
 from tensorcalculus.errors import InputError
+from tensorcalculus.fit.data.labels import Labelled, Labels
 from tensorcalculus.fit.losses import Loss
 from tensorcalculus.networks.arrays import Array, numpy_of
 from tensorcalculus.networks.formats.cp import CP
@@ -19,7 +20,7 @@ from tensorcalculus.optimize.record import Iteration
 
 
 @dataclass(frozen=True, repr=False)
-class GCPFit(Rows):
+class GCPFit(Labelled, Rows):
     """The result of :func:`tensorcalculus.gcp`.
 
     Components are in the order of their weights; of each, the first factor of the model takes the
@@ -50,6 +51,8 @@ class GCPFit(Rows):
     """The loss that each start led to, with its penalty."""
     record: tuple[Iteration, ...] = field(repr=False)
     """All iterations (epochs of sampled methods) of the start that is kept."""
+    labels: Labels | None = field(default=None, repr=False)
+    """Names of the modes and their indices, where the data had them."""
 
     @property
     def rank(self) -> int:
@@ -83,15 +86,16 @@ class GCPFit(Rows):
             rows *= numpy_of(u)[cells[:, k]]
         return np.asarray(self.loss.mean(rows.sum(axis=1)))
 
-    def score(self, X: Any, mask: Any = None) -> float:
-        """Minus the mean loss of a dense array, or of the cells of it that a mask keeps.
+    def score(self, X: Any, mask: Any = None, missing: Any = None) -> float:
+        """Minus the mean loss of the known cells of data; arguments as of :func:`tc.gcp`.
 
         Higher is better, as in scikit-learn; the losses of the table leave constants of the data
         out, so that scores are compared for one set of data only.
         """
-        from tensorcalculus.fit.generalized.driver import read_cells
+        from tensorcalculus.fit.data.observed import observe
+        from tensorcalculus.fit.generalized.driver import observed_cells
 
-        cells = read_cells(X, self.loss, mask)
+        cells = observed_cells(observe(X, mask, missing), self.loss)
         if cells.shape != self.shape:
             raise InputError(f"score: data of shape {self.shape} are expected, not {cells.shape}")
         factors = [np.asarray(numpy_of(u), dtype=np.float64) for u in self.model.factors]
@@ -139,6 +143,7 @@ class GCPFit(Rows):
         told = {
             "format": "GCPFit",
             "loss": self.loss.described(),
+            "labels": None if self.labels is None else self.labels.to_json(),
             **{name: getattr(self, name) for name in _PLAIN},
         }
         record = [[e.iteration, e.value, e.gradient_norm, e.step, e.seconds] for e in self.record]
@@ -173,10 +178,11 @@ class GCPFit(Rows):
             raise InputError(f"load: {path} holds no fit of tc.gcp ({error})") from None
         plain = {name: told[name] for name in _PLAIN}
         plain["start_values"] = tuple(plain["start_values"])
+        labels = told.get("labels") and Labels.from_json(told["labels"])
         record = tuple(Iteration(int(r[0]), *map(float, r[1:])) for r in rows)
         return cls(
             CP(factors, weights), weights, factors, Loss.from_description(told["loss"]),
-            record=record, **plain,
+            record=record, labels=labels, **plain,
         )  # fmt: skip
 
 

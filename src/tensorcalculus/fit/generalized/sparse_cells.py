@@ -94,9 +94,7 @@ class SparseCells:
                 " sum over all cells needs all of them; method='adam' samples them"
             )
         c0, c1, c2 = (*zero_part, 0.0, 0.0)[:3]
-        value, gradients = loss_and_gradients(
-            self._points, factors, self._loss.remainder.compiled
-        )
+        value, gradients = loss_and_gradients(self._points, factors, self._loss.remainder.compiled)
         value += c0 * math.prod(self.shape)
         if c1:
             sums = [u.sum(axis=0) for u in factors]
@@ -109,9 +107,7 @@ class SparseCells:
             for k, g in enumerate(gradients):
                 g += 2 * c2 * (factors[k] @ np.prod(grams[:k] + grams[k + 1 :], axis=0))
         if self._missing is not None:
-            less, by_less = loss_and_gradients(
-                self._missing, factors, self._loss.at_zero.compiled
-            )
+            less, by_less = loss_and_gradients(self._missing, factors, self._loss.at_zero.compiled)
             value -= less
             for g, part in zip(gradients, by_less, strict=True):
                 g -= part

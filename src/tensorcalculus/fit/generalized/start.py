@@ -53,7 +53,7 @@ def first_factors(
     made = [rng.standard_normal((n, rank)) for n in cells.shape]
     if not loss.identity:
         made = [SPREAD * u for u in made]
-        level = _model_of(loss, mean)
+        level = model_of(loss, mean)
         for k, u in enumerate(made):
             u[:, 0] = abs(level) ** (1 / order) * (np.sign(level) if k == 0 else 1.0)
     else:
@@ -69,7 +69,7 @@ def row_sizes(values: np.ndarray) -> np.ndarray:
     return np.maximum(values, FLOOR * middle)[:, None] if middle > 0 else np.ones((len(values), 1))
 
 
-def _model_of(loss: Loss, mean: float) -> float:
+def model_of(loss: Loss, mean: float) -> float:
     """The value of the model that has this mean, by bisection: means grow with the model."""
     low, high = -REACH, REACH
     for _ in range(60):

@@ -187,9 +187,7 @@ class AdamState:
         kind, sizes = checked_sizes(cells, options.sampling, options.samples)
         steady, for_values = checked_sizes(cells, None, options.estimate_samples, estimate=True)
         self._gradient = Gradient(cells.strata(kind, sizes), self.factors, self.views(self._g))
-        self._estimate = Estimate(
-            cells.strata(steady, for_values), cells.shape, seed, ESTIMATED
-        )
+        self._estimate = Estimate(cells.strata(steady, for_values), cells.shape, seed, ESTIMATED)
         self.keep()
 
     def views(self, x: np.ndarray) -> Factors:
