@@ -1,6 +1,7 @@
 """Adam in epochs: steps, failed epochs, recovery of models, interrupts, checkpoints."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +47,8 @@ def test_steps_are_those_of_the_paper(l2):
 
 def test_nan_is_not_hidden_by_bounds():
     x, g = np.ones(2), np.array([np.nan, 1.0])
-    adam_step(x, g, np.zeros(2), np.zeros(2), np.array([0, 2]), np.zeros(1), 0.0, 0.1, 0.9, 0.99, 1e-8, 1)  # fmt: skip
+    m, v, edges, floors = np.zeros(2), np.zeros(2), np.array([0, 2]), np.zeros(1)
+    adam_step(x, g, m, v, edges, floors, 0.0, 0.1, 0.9, 0.99, 1e-8, 1)
     assert np.isnan(x[0]) and x[1] == pytest.approx(0.9)
 
 
@@ -76,7 +78,7 @@ def test_epochs_that_fail_are_taken_back_and_the_rate_falls():
     record = result.record
     assert all(isinstance(e, Epoch) for e in record)
     rate, fails = 0.3, 0
-    for before, entry in zip(record, record[1:], strict=False):
+    for before, entry in pairwise(record):
         assert entry.rate == pytest.approx(rate)
         assert entry.failed == (entry.tried > before.value)
         assert entry.value == (before.value if entry.failed else entry.tried)
@@ -239,7 +241,7 @@ def test_options_that_do_not_suit_the_data():
         tc.gcp(x, 2, method=tc.Adam(sampling="stratified"))
     with pytest.raises(tc.InputError, match="estimate_samples: a positive integer is"):
         tc.gcp(x, 2, method=tc.Adam(estimate_samples=(1, 2)))
-    with pytest.raises(tc.InputError, match="or a tc.Adam is expected"):
+    with pytest.raises(tc.InputError, match=r"or a tc\.Adam is expected"):
         tc.gcp(x, 2, method="sgd")
 
 
