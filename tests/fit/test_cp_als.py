@@ -143,7 +143,7 @@ def test_columns_in_turn_solve_the_non_negative_problem(monkeypatch: pytest.Monk
     expected = np.stack([nnls(design, column)[0] for column in right.T])
     monkeypatch.setattr(als, "PASSES", 500)
     monkeypatch.setattr(als, "SETTLED", 1e-14)
-    found = als._nonnegative(design.T @ design, right.T @ design, np.ones((6, 4)))
+    found = als.nonnegative_rows(design.T @ design, right.T @ design, np.ones((6, 4)))
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 

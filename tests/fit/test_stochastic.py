@@ -134,6 +134,7 @@ def test_planted_models_of_sparse_counts_are_recovered(sampling):
     if sampling == "semi-stratified":
         binary = tc.SparseTensor.from_dense(np.minimum(x, 1))
         odds = tc.gcp(binary, 2, loss="bernoulli", method=method, max_iterations=12)
+        assert tc.gcp(binary, 2, loss="bernoulli", max_iterations=1).method == "adam"
         dense = tc.gcp(np.minimum(x, 1), 2, loss="bernoulli")
         assert odds.value < dense.value + 0.02 * abs(dense.value)
 

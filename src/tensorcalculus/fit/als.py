@@ -42,14 +42,10 @@ def als(
             product = data.mttkrp(k)
             gram = gram_product(data.numpy, k)
             old = data.numpy[k] if weights is None else data.numpy[k] * weights
-            slope = old @ gram - product + l2 * old
-            if k in nonnegative:
-                slope = np.where(old > 0, slope, np.minimum(slope, 0.0))
-            worst = max(worst, _ratio(slope, product))
+            worst = max(worst, relative_slope(old, gram, product, k in nonnegative, l2))
             ridge = gram + l2 * np.eye(len(gram)) if l2 else gram
-            new = _nonnegative(ridge, product, old) if k in nonnegative else None
-            if new is None:
-                new = solve_normal(ridge, product, old)
+            solve = nonnegative_rows if k in nonnegative else solve_normal
+            new = solve(ridge, product, old)
             moved += float(np.linalg.norm(new - old)) ** 2
             inner = float(np.vdot(new, product).real)
             model2 = float(np.sum(gram * (new.T @ new.conj())).real)
@@ -74,7 +70,13 @@ def als(
         )
 
 
-def _ratio(slope: np.ndarray, product: np.ndarray) -> float:
+def relative_slope(
+    u: np.ndarray, gram: np.ndarray, product: np.ndarray, nonnegative: bool, l2: float
+) -> float:
+    """``norm(U G - M + l2*U)/norm(M)``; where U may not be negative, of what it could follow."""
+    slope = u @ gram - product + l2 * u
+    if nonnegative:
+        slope = np.where(u > 0, slope, np.minimum(slope, 0.0))
     size = float(np.linalg.norm(slope))
     return size / (float(np.linalg.norm(product)) or 1.0)
 
@@ -95,7 +97,7 @@ def solve_normal(gram: np.ndarray, product: np.ndarray, old: np.ndarray) -> np.n
     return old + ((product - old @ gram) @ q / values[kept]) @ q.conj().T
 
 
-def _nonnegative(gram: np.ndarray, product: np.ndarray, old: np.ndarray) -> np.ndarray:
+def nonnegative_rows(gram: np.ndarray, product: np.ndarray, old: np.ndarray) -> np.ndarray:
     """Columns one after the other: the best non-negative ones for the rest of them."""
     made, target = np.ascontiguousarray(old.T), np.ascontiguousarray(product.T)  # [r, n]
     first = 0.0

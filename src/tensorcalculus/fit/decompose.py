@@ -32,6 +32,8 @@ def cp_als(
     max_seconds: float | None = None,
     seed: int = 0,
     progress: bool | Callable[[FitIteration], Any] | None = None,
+    method: str = "als",
+    samples: int | None = None,
 ) -> CPFit:
     r"""A CP model of a dense or sparse tensor, by alternating least squares.
 
@@ -68,6 +70,13 @@ def cp_als(
         None shows a line on a terminal after a second, True at once, False never; a function is
         called with each entry of the record.  An interrupt from the keyboard gives the best model
         so far.
+    method
+        ``"als"``, or ``"sampled"`` for tensors so large that a sweep over all data takes long: each
+        least-squares problem is solved on rows that are drawn by leverage scores.  An iteration is
+        then five sweeps; loss and gradient are those of all data.  It stops where the loss no
+        longer falls, near a minimum rather than in it.
+    samples
+        How many rows ``"sampled"`` draws for each problem; 65536 by default.
 
     Returns
     -------
@@ -92,6 +101,8 @@ def cp_als(
     References
     ----------
     T. G. Kolda, B. W. Bader, Tensor decompositions and applications, SIAM Rev. 51 (2009), Sec. 3.4.
+    B. W. Larsen, T. G. Kolda, Practical leverage-based sampling for low-rank tensor decomposition,
+    SIAM J. Matrix Anal. Appl. 43 (2022), for ``"sampled"``.
 
     Examples
     --------
@@ -103,9 +114,13 @@ def cp_als(
     """
     from tensorcalculus.fit.driver import fit
 
+    if method not in ("als", "sampled"):
+        raise InputError(f"method: 'als' or 'sampled' is expected, not {method!r}")
+    if samples is not None and method != "sampled":
+        raise InputError("samples: only method='sampled' draws samples")
     return fit(
-        "cp_als", X, rank, "als", start, starts, nonnegative, l2, tol, max_iterations, max_seconds,
-        seed, progress,
+        "cp_als", X, rank, method, start, starts, nonnegative, l2, tol, max_iterations, max_seconds,
+        seed, progress, samples,
     )  # fmt: skip
 
 
@@ -213,7 +228,8 @@ def gcp(
     method
         ``"lbfgs"``: L-BFGS-B on all factors at once, with exact gradients.  ``"adam"``, or a
         :class:`tensorcalculus.Adam` with its options: gradients of samples of the cells, for any
-        loss and size.  ``"auto"``: what suits the data.
+        loss and size.  ``"auto"``: the former, but for losses of a sparse tensor that have no exact
+        sum over zeros.
     nonnegative
         Whether factors have no negative entries; None: where the loss needs it.  Or a list of
         modes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -17,9 +18,12 @@ from tensorcalculus.fit.components import (
     ordered,
 )
 from tensorcalculus.fit.damped import levenberg_marquardt
+from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.mttkrp import CPData, DenseData
 from tensorcalculus.fit.quasi_newton import lbfgs
 from tensorcalculus.fit.record import CPFit
+from tensorcalculus.fit.sampled import SAMPLES, sampled_als
+from tensorcalculus.fit.sparse_mttkrp import SparseData
 from tensorcalculus.fit.start import NAMES, start_factors
 from tensorcalculus.fit.trouble import FitDiagnosis, growing, suspicious, swamps
 from tensorcalculus.fit.watch import FitIteration, Watch
@@ -33,10 +37,11 @@ Solver = Callable[[CPData, Factors, Watch, frozenset[int], float], Any]
 
 METHODS: dict[str, Solver] = {
     "als": als,
+    "sampled": sampled_als,
     "lm": lambda data, start, watch, _, l2: levenberg_marquardt(data, start, watch, l2),
     "lbfgs": lbfgs,
 }
-ITERATIONS = {"als": 1000, "lm": 500, "lbfgs": 5000}
+ITERATIONS = {"als": 1000, "sampled": 200, "lm": 500, "lbfgs": 5000}
 """How many iterations each method makes at most by default."""
 
 PROBE, GROWN, MOVING = 100, 1.02, 1.001
@@ -62,6 +67,7 @@ def fit(
     max_seconds: float | None,
     seed: int,
     progress: bool | Callable[[FitIteration], Any] | None,
+    samples: int | None = None,
 ) -> CPFit:
     """See :func:`tensorcalculus.cp_als` and :func:`tensorcalculus.cp_opt`."""
     began = perf_counter()
@@ -70,7 +76,10 @@ def fit(
     check_options(
         data.shape, rank, start, starts, l2, tol, max_iterations, max_seconds, seed, progress
     )
-    _check_method(data, method, modes)
+    _check_method(data, method, modes, samples)
+    solve = METHODS[method]
+    if method == "sampled":
+        solve = partial(sampled_als, samples=samples or SAMPLES, seed=seed)
     limit = ITERATIONS[method] if max_iterations is None else max_iterations
     # Below this the gradient is rounding errors of the data's type.
     tol = max(tol, 4 * epsilon(data.x)) if tol else 0.0
@@ -80,7 +89,7 @@ def fit(
         for attempt in range(starts):
             factors = start_factors(data, rank, start, modes, seed, attempt)
             watch = Watch(tol, limit, max_seconds, line)
-            message, converged = _run(METHODS[method], data, factors, watch, modes, l2)
+            message, converged = _run(solve, data, factors, watch, modes, l2)
             runs.append((watch, message, converged))
             if watch.best is None:
                 watch.best = _at_start(data, factors, l2)
@@ -124,16 +133,12 @@ def _at_start(data: CPData, factors: Factors, l2: float) -> tuple[float, float, 
 
 
 def _data(name: str, x: Any) -> CPData:
-    from tensorcalculus.fit.data.sparse_tensor import SparseTensor
-
     if hasattr(x, "tocoo"):
         x = SparseTensor.from_scipy(x)
     elif type(x).__module__.startswith("sparse"):
         x = SparseTensor.from_sparse(x)
     if not isinstance(x, SparseTensor):
         return DenseData(dense_input(x, 2, name))
-    from tensorcalculus.fit.sparse_mttkrp import SparseData
-
     if x.ndim < 2:
         raise ShapeError(f"{name}: at least 2 modes are expected, not shape {x.shape}")
     return SparseData(x)
@@ -190,13 +195,16 @@ def check_options(
         raise TypeError(f"progress is None, True, False or a function, not {progress!r}")
 
 
-def _check_method(data: CPData, method: str, modes: frozenset[int]) -> None:
+def _check_method(data: CPData, method: str, modes: frozenset[int], samples: int | None) -> None:
+    whole = isinstance(samples, int | np.integer) and not isinstance(samples, bool)
+    if samples is not None and not (whole and samples > 0):
+        raise InputError(f"samples: a positive integer is expected, not {samples!r}")
     if method == "lbfgs" and not isinstance(data, DenseData):
         raise InputError("method: 'lm' is expected for sparse data, or tc.cp_als, not 'lbfgs'")
     if data.kind.kind == "c" and (method != "als" or modes):
         raise InputError(
-            "complex arrays are fitted by tc.cp_als, without nonnegative=; fit real and imaginary"
-            " parts as one more mode otherwise"
+            "complex arrays are fitted by tc.cp_als(method='als'), without nonnegative=; fit real"
+            " and imaginary parts as one more mode otherwise"
         )
     if method == "lm" and modes:
         raise InputError("nonnegative: method='lm' has no bounds; use 'lbfgs', or tc.cp_als")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -184,9 +184,10 @@ class Loss:
     @classmethod
     def from_description(cls, told: Mapping[str, Any]) -> Loss:
         """The loss that :meth:`described` told of."""
-        made = cls(told["text"], nonnegative=told["nonnegative"], domain=told["domain"])
-        made.name, made._mean = told["name"], _read(told["mean"], {})
-        return made
+        return _described(*(told[key] for key in ("name", "text", "mean", "nonnegative", "domain")))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Loss.from_description, (self.described(),)
 
     @cached_property
     def pair(self) -> Pointwise:
@@ -250,6 +251,14 @@ class Loss:
         more = ", nonnegative=True" if self.nonnegative else ""
         more += f', domain="{self.domain}"' if self.domain != "real" else ""
         return f'Loss("{self.expression}"{more})'
+
+
+@lru_cache(maxsize=64)
+def _described(name: str, text: str, mean: str, nonnegative: bool, domain: str) -> Loss:
+    """One object for one description: what is compiled for it is compiled once a process."""
+    made = Loss(text, nonnegative=nonnegative, domain=domain)
+    made.name, made._mean = name, _read(mean, {})
+    return made
 
 
 def as_loss(loss: str | Expr | Loss, parameters: Mapping[str, float] | None = None) -> Loss:

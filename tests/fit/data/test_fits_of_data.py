@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import tensorcalculus as tc
-from tensorcalculus.fit.data.chunked import Chunked
 from tensorcalculus.fit.generalized.record import GCPFit
 
 SHAPE = (6, 5, 4)
@@ -73,9 +72,3 @@ def test_labels_stay(counts, tmp_path):
     assert fitted(table).labels.coordinates[0].tolist() == sorted(names)
     plain = fitted(counts)
     assert plain.factor_table(1).index.tolist() == list(range(5))
-
-
-def test_chunked_arrays_are_refused_in_words(counts, tmp_path):
-    x = np.memmap(tmp_path / "x", float, "w+", shape=SHAPE)
-    with pytest.raises(tc.InputError, match="chunked"):
-        fitted(Chunked(x))

@@ -55,11 +55,12 @@ class Observed:
             raise InputError(f"blocks are those of chunked data, not of {self.data.kind} data")
         kind = self.data.home.dtype
         for where, held in values.blocks():
-            known = self._known_in(where)
+            known = self.known_in(where)
             made = np.asarray(held, dtype=kind)
-            yield where, _cleared(made, known, "X", [s.start for s in where]), known
+            yield where, cleared(made, known, "X", [s.start for s in where]), known
 
-    def _known_in(self, where: Block) -> np.ndarray | None:
+    def known_in(self, where: Block) -> np.ndarray | None:
+        """Which cells of a block of chunked data are known (None: all)."""
         known = self.known
         if known is None and self.unknown is None:
             return None
@@ -127,10 +128,10 @@ def observe(x: Any, mask: Any = None, missing: Any = None, name: str = "X") -> O
         return made
     dense = data.numpy()
     known = made.known if isinstance(made.known, np.ndarray) else None
-    cleared = _cleared(dense, known, name, [0] * dense.ndim)
-    if cleared is dense:
+    filled = cleared(dense, known, name, [0] * dense.ndim)
+    if filled is dense:
         return made
-    return replace(made, data=replace(data, values=like(cleared, data.home)))
+    return replace(made, data=replace(data, values=like(filled, data.home)))
 
 
 # -- the ways to say what is known -----------------------------------------------------------------
@@ -265,7 +266,7 @@ def _none_lost(x: SparseTensor, lost: np.ndarray, name: str) -> None:
         )
 
 
-def _cleared(
+def cleared(
     values: np.ndarray, known: np.ndarray | None, name: str, offset: list[int]
 ) -> np.ndarray:
     """Numbers with 0 where they are unknown; a copy only where they are not finite there."""

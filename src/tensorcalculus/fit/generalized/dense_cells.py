@@ -42,7 +42,7 @@ class DenseCells:
         self._x = x.reshape(rows, columns)
         self._weights = None if weights is None else weights.reshape(rows, columns)
         self.count = x.size if weights is None else int(np.count_nonzero(weights))
-        self._loss, self._pair = loss, loss.pair
+        self._loss = loss
         width = min(columns, TILE)
         height = max(1, min(rows, TILE // width))
         self._tiles = [
@@ -72,9 +72,19 @@ class DenseCells:
             if seen is None:
                 made.append(x.mean(axis=rest, dtype=np.float64))
             else:
-                total = x.sum(axis=rest, dtype=np.float64, where=seen)
-                made.append(total / np.maximum(seen.sum(axis=rest), 1))
+                made.append(x.sum(axis=rest, dtype=np.float64, where=seen))
+        if seen is not None:
+            counts = self.slice_counts()
+            made = [total / np.maximum(n, 1) for total, n in zip(made, counts, strict=True)]
         return made
+
+    def slice_counts(self) -> list[np.ndarray]:
+        """For each mode how many cells of its slices are observed, ``[n_k]``."""
+        order = len(self.shape)
+        if self._weights is None:
+            return [np.full(n, self._x.size // n) for n in self.shape]
+        seen = (self._weights != 0).reshape(self.shape)
+        return [seen.sum(axis=tuple(j for j in range(order) if j != k)) for k in range(order)]
 
     def value_gradients(self, factors: Sequence[np.ndarray]) -> tuple[float, Factors]:
         """The sum of the losses, and its gradient by each factor ``[n_k, r]``."""
@@ -85,7 +95,7 @@ class DenseCells:
         for rows, columns in self._tiles:
             u, v = left[rows], right[columns]
             model = u @ v.T
-            value, slope = self._pair(self._x[rows, columns], model)
+            value, slope = self._loss.pair(self._x[rows, columns], model)
             if np.ndim(slope) == 0:
                 slope = np.full_like(model, slope)
             if self._weights is not None:

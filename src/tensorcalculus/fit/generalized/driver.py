@@ -19,10 +19,12 @@ from tensorcalculus.fit.data.observed import Observed, observe
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.driver import check_options, checked_modes
 from tensorcalculus.fit.generalized.checkpoint import Checkpoint, PausingMonitor, Run
+from tensorcalculus.fit.generalized.chunked_cells import ChunkedCells
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells, FactorProblem
 from tensorcalculus.fit.generalized.record import GCPFit
 from tensorcalculus.fit.generalized.sampling import SampledCells
+from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
 from tensorcalculus.fit.generalized.start import first_factors, row_sizes
 from tensorcalculus.fit.generalized.stochastic import Adam, AdamState, EpochMonitor, adam
 from tensorcalculus.fit.losses import Loss, as_loss
@@ -60,7 +62,9 @@ def fit(
     chosen = as_loss(loss, parameters)
     found = observe(x, mask, missing)
     cells = observed_cells(found, chosen)
-    options = Adam() if method == "adam" else method
+    # All cells of a sparse tensor have no exact sum where zeros have no polynomial as loss.
+    inexact = isinstance(cells, SparseCells) and chosen.zero_part is None
+    options = Adam() if method == "adam" or (method == "auto" and inexact) else method
     if not isinstance(options, Adam) and options not in METHODS:
         raise InputError(
             f"method: one of {', '.join(METHODS)} or a tc.Adam is expected, not {method!r}"
@@ -159,16 +163,19 @@ def _ended(method: Callable[[], Any]) -> tuple[str, bool]:
     raise AssertionError("a method ended without a reason")
 
 
+def read_cells(x: Any, loss: Loss, mask: Any = None, missing: Any = None) -> Cells:
+    """The known cells of what a user handed over, with their loss."""
+    return observed_cells(observe(x, mask, missing), loss)
+
+
 def observed_cells(found: Observed, loss: Loss) -> Cells:
     """The cells that are known, with their loss."""
     values = found.data.values
     if len(found.data.shape) < 2:
         raise ShapeError(f"X: at least 2 axes are expected, not shape {found.data.shape}")
     if isinstance(values, Chunked):
-        raise InputError("X: chunked arrays cannot be fitted yet; load it if it is small enough")
+        return ChunkedCells(found, loss)
     if isinstance(values, SparseTensor):
-        from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
-
         loss.check(values.values)
         if found.stored:
             return StoredCells(values, loss)

@@ -92,10 +92,9 @@ class GCPFit(Labelled, Rows):
         Higher is better, as in scikit-learn; the losses of the table leave constants of the data
         out, so that scores are compared for one set of data only.
         """
-        from tensorcalculus.fit.data.observed import observe
-        from tensorcalculus.fit.generalized.driver import observed_cells
+        from tensorcalculus.fit.generalized.driver import read_cells
 
-        cells = observed_cells(observe(X, mask, missing), self.loss)
+        cells = read_cells(X, self.loss, mask, missing)
         if cells.shape != self.shape:
             raise InputError(f"score: data of shape {self.shape} are expected, not {cells.shape}")
         factors = [np.asarray(numpy_of(u), dtype=np.float64) for u in self.model.factors]

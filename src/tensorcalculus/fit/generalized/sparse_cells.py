@@ -22,9 +22,8 @@ class StoredCells:
     def __init__(self, x: SparseTensor, loss: Loss) -> None:
         self.shape = x.shape
         self.count = x.nnz
-        self._loss = loss
         self._points = Points.ordered(x)
-        self._pair = loss.pair.compiled
+        self._loss = loss
 
     def moments(self) -> tuple[float, float]:
         """Mean of the observed data and of their squares."""
@@ -38,7 +37,7 @@ class StoredCells:
 
     def value_gradients(self, factors: Sequence[np.ndarray]) -> tuple[float, Factors]:
         """The sum of the losses, and its gradient by each factor ``[n_k, r]``."""
-        return loss_and_gradients(self._points, factors, self._pair)
+        return loss_and_gradients(self._points, factors, self._loss.pair.compiled)
 
     def samples(self) -> StoredSamples:
         """The same cells, to be drawn."""
@@ -70,14 +69,16 @@ class SparseCells:
 
     def slice_means(self) -> list[np.ndarray]:
         """For each mode the means of the observed data in its slices, ``[n_k]``."""
-        made = []
-        gone = _slice_sums(self._missing, None) if self._missing is not None else None
-        for k, total in enumerate(_slice_sums(self._points, self._points.values)):
-            cells = np.full(len(total), math.prod(self.shape) // self.shape[k], dtype=np.float64)
-            if gone is not None:
-                cells -= gone[k]
-            made.append(total / np.maximum(cells, 1))
-        return made
+        sums = _slice_sums(self._points, self._points.values)
+        return [s / np.maximum(c, 1) for s, c in zip(sums, self.slice_counts(), strict=True)]
+
+    def slice_counts(self) -> list[np.ndarray]:
+        """For each mode how many cells of its slices are observed, ``[n_k]``."""
+        whole = [np.full(n, float(math.prod(self.shape) // n)) for n in self.shape]
+        if self._missing is None:
+            return whole
+        gone = _slice_sums(self._missing, None)
+        return [w - g for w, g in zip(whole, gone, strict=True)]
 
     def value_gradients(self, factors: Sequence[np.ndarray]) -> tuple[float, Factors]:
         """The sum of the losses, and its gradient by each factor ``[n_k, r]``.

@@ -1,0 +1,160 @@
+"""The loss over an array that is read a block at a time, from a disk or in a cluster."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tensorcalculus.fit.components import Factors
+from tensorcalculus.fit.data.chunked import Block, Chunked
+from tensorcalculus.fit.data.observed import Observed
+from tensorcalculus.fit.data.sparse_tensor import SparseTensor
+from tensorcalculus.fit.generalized.dense_cells import DenseCells
+from tensorcalculus.fit.generalized.objective import Cells
+from tensorcalculus.fit.losses import Loss
+
+Ask = Callable[[Cells], Any]
+
+
+class ChunkedCells:
+    """A loss summed over the blocks of an array.
+
+    The loss of a block depends on the rows of the factors that it meets; its gradients are added
+    to these rows, block by block in their order, so that results do not depend on who computed
+    them.  Arrays of dask stay where its scheduler holds them, as tasks of blocks; a block that is
+    lost with its worker is made again.  Those of other kinds are read anew in each pass.
+
+    Parameters
+    ----------
+    found
+        Chunked data, and which cells are known.
+    loss
+        What is summed.
+    """
+
+    def __init__(self, found: Observed, loss: Loss) -> None:
+        values = found.data.values
+        assert isinstance(values, Chunked)
+        self.shape = found.data.shape
+        self.count = found.count
+        of_dask = type(values.source).__module__.startswith("dask")
+        self._blocks = _DaskBlocks(found, loss) if of_dask else _LocalBlocks(found, loss)
+        self._known: list[tuple[float, list[np.ndarray], float, list[np.ndarray]]] | None = None
+
+    def value_gradients(self, factors: Sequence[np.ndarray]) -> tuple[float, Factors]:
+        """The sum of the losses, and its gradient by each factor ``[n_k, r]``."""
+        places = self._blocks.places
+        rows = [[u[part] for u, part in zip(factors, where, strict=True)] for where in places]
+        total, gradients = [], [np.zeros_like(u) for u in factors]
+        found = self._blocks.ask(_value_gradients, rows)
+        for where, (value, parts) in zip(places, found, strict=True):
+            total.append(value)
+            for g, part, rows_of in zip(gradients, parts, where, strict=True):
+                g[rows_of] += part
+        return (math.fsum(total) if np.isfinite(total).all() else sum(total)), gradients
+
+    def moments(self) -> tuple[float, float]:
+        """Mean of the observed data and of their squares."""
+        first = second = 0.0
+        for (mean, square), _, count in self._sums():
+            first, second = first + mean * count, second + square * count
+        return first / max(self.count, 1), second / max(self.count, 1)
+
+    def slice_means(self) -> list[np.ndarray]:
+        """For each mode the means of the observed data in its slices, ``[n_k]``."""
+        sums = [np.zeros(n) for n in self.shape]
+        counts = [np.zeros(n) for n in self.shape]
+        for where, (_, slices, _) in zip(self._blocks.places, self._sums(), strict=True):
+            for k, (means, seen) in enumerate(slices):
+                sums[k][where[k]] += means * seen
+                counts[k][where[k]] += seen
+        return [s / np.maximum(c, 1) for s, c in zip(sums, counts, strict=True)]
+
+    def _sums(self) -> list[Any]:
+        """What starts are made of, by one pass."""
+        if self._known is None:
+            self._known = list(self._blocks.ask(_sums, [()] * len(self._blocks.places)))
+        return self._known
+
+
+def _value_gradients(cells: Cells, *factors: np.ndarray) -> tuple[float, Factors]:
+    return cells.value_gradients(factors)
+
+
+def _sums(cells: Any) -> tuple[Any, Any, int]:
+    slices = list(zip(cells.slice_means(), cells.slice_counts(), strict=True))
+    return cells.moments(), slices, cells.count
+
+
+def _cells(values: Any, known: np.ndarray | None, loss: Loss, where: Block) -> Cells:
+    """A block with its loss, checked."""
+    if type(values).__module__.startswith("sparse"):
+        from tensorcalculus.fit.generalized.sparse_cells import SparseCells
+
+        stored = SparseTensor.from_sparse(values)
+        loss.check(stored.values)
+        missing = None
+        if known is not None:
+            cells = np.argwhere(~known)
+            missing = SparseTensor(cells, np.zeros(len(cells)), stored.shape)
+        return SparseCells(stored, loss, missing)
+    from tensorcalculus.fit.data.observed import cleared
+
+    dense = np.ascontiguousarray(np.asarray(values, dtype=_float(values.dtype)))
+    dense = cleared(dense, known, "X", [part.start for part in where])
+    loss.check(dense)
+    return DenseCells(dense, loss, None if known is None else known.astype(np.float64))
+
+
+def _float(kind: np.dtype) -> type:
+    return np.float32 if kind == np.float32 else np.float64
+
+
+class _LocalBlocks:
+    """Blocks that are read from a disk in each pass: one is in memory at a time."""
+
+    def __init__(self, found: Observed, loss: Loss) -> None:
+        assert isinstance(found.data.values, Chunked)
+        self._found, self._loss, self._array = found, loss, found.data.values
+        self.places = self._array.grid()
+
+    def ask(self, question: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> Any:
+        """A function of the cells of each block and more, in the order of the blocks."""
+        for (where, values), more in zip(self._array.blocks(), arguments, strict=True):
+            known = self._found.known_in(where)
+            yield question(_cells(values, known, self._loss, where), *more)
+
+
+class _DaskBlocks:
+    """Blocks that stay with the scheduler of dask, one for each chunk."""
+
+    def __init__(self, found: Observed, loss: Loss) -> None:
+        from dask.base import compute, persist
+        from dask.delayed import delayed
+
+        assert isinstance(found.data.values, Chunked)
+        array = found.data.values.source
+        edges = found.data.values.edges
+        self._delayed = delayed(_answer, pure=False)
+        self._compute = compute
+        chunks = array.to_delayed()
+        self.places: list[Block] = []
+        made = []
+        prepare = delayed(_cells, pure=False)
+        for index in np.ndindex(chunks.shape):
+            where = tuple(slice(e[i], e[i + 1]) for e, i in zip(edges, index, strict=True))
+            self.places.append(where)
+            made.append(prepare(chunks[index], found.known_in(where), loss, where))
+        self._cells = persist(*made)
+
+    def ask(self, question: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> Any:
+        """A function of the cells of each block and more, in the order of the blocks."""
+        tasks = zip(self._cells, arguments, strict=True)
+        return self._compute(*[self._delayed(question, cells, *more) for cells, more in tasks])
+
+
+def _answer(question: Callable[..., Any], cells: Cells, *more: Any) -> Any:
+    return question(cells, *more)
