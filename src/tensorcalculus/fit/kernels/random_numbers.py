@@ -21,7 +21,7 @@ _A, _B = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _27, _30, _31 = np.uint64(27), np.uint64(30), np.uint64(31)
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def mixed(z):  # type: ignore[no-untyped-def]
     """A bijection of 64 bits in which each bit depends on all."""
     z = (z ^ (z >> _30)) * _A
