@@ -100,6 +100,27 @@ def loss(
     return in_parts(points, u, {}, _caller(points, u, run), threads)
 
 
+def adding_gradients(
+    points: Points,
+    factors: Sequence[np.ndarray],
+    pair: Callable[..., Any],
+    sums: Sequence[np.ndarray],
+) -> Callable[[], Any]:
+    """A function that adds the gradients by all factors to `sums`, by what the arrays then hold.
+
+    For samples: everything is looked at once, and many calls follow with other points and other
+    factors in the same arrays, by one thread.
+    """
+    u = checked(points, factors)
+    if any(a is not b for a, b in zip(u, factors, strict=True)):
+        raise ShapeError("factors: contiguous arrays of one type are expected, float32 or float64")
+    _check_outputs(u, sums)
+    run = _kernel(_key(points, u, "gradients"), pair)
+    call = _caller(points, u, run)
+    piece = Piece(0, len(points), [(a, 0) for a in sums])
+    return lambda: call(piece)
+
+
 def mttkrps(
     points: Points,
     factors: Sequence[np.ndarray],
@@ -160,14 +181,19 @@ def _outputs(
     if out is None:
         return [np.zeros_like(u) for u in like]
     made = list(out)
-    for k, (a, u) in enumerate(zip(made, like, strict=True)):
+    _check_outputs(like, made)
+    for a in made:
+        a[:] = 0
+    return made
+
+
+def _check_outputs(like: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
+    for k, (a, u) in enumerate(zip(out, like, strict=True)):
         if a.shape != u.shape or a.dtype != u.dtype or not a.flags.c_contiguous:
             raise ShapeError(
                 f"out[{k}]: a contiguous array of {u.dtype} and shape {u.shape} is expected, not of"
                 f" {a.dtype} and {a.shape}"
             )
-        a[:] = 0
-    return made
 
 
 def _address(array: np.ndarray) -> int:
@@ -219,7 +245,8 @@ def _kernel(key: _Key, pair: Callable[..., Any] | None) -> Any:
     """The compiled function; a fifth of a second, once for each key and pair."""
     numba = import_numba(NEEDED_BY)
     types = numba.types
-    targets = {"all": key.order, "products": key.order, "value": 0}.get(key.task, 1)
+    every = ("all", "gradients", "products")
+    targets = key.order if key.task in every else 0 if key.task == "value" else 1
     signature = types.float64(
         types.intp,
         types.Array(getattr(types, key.values), 1, "C", readonly=True),
@@ -263,7 +290,7 @@ def _losses(key: _Key, pair: Callable[..., Any]) -> Callable[..., float]:
     rows = row_products(key.order, key.rank, key.single, key.wide)
     model, add = rows.model, rows.add_all
     stride = key.order * (8 if key.wide else 4)
-    slopes, weighted = key.task == "all", bool(key.weights)
+    slopes, valued, weighted = key.task != "value", key.task != "gradients", bool(key.weights)
     numba = import_numba(NEEDED_BY)
 
     # Lanes may be summed in any order; NaN and infinities stay what they are.
@@ -287,10 +314,11 @@ def _losses(key: _Key, pair: Callable[..., Any]) -> Callable[..., float]:
             for q in range(count):
                 w = np.float64(weights[first + q]) if weighted else 1.0
                 value, slope = pair(np.float64(values[first + q]), m[q])
-                terms[q] = w * value
+                if valued:
+                    terms[q] = w * value
                 s[q] = w * slope
             # Blocks are added with what rounding loses (A. Neumaier, ZAMM 54 (1974)).
-            part = added(terms, count)
+            part = added(terms, count) if valued else 0.0
             sum_ = total + part
             if abs(total) >= abs(part):
                 lost += (total - sum_) + part
