@@ -43,6 +43,12 @@ class Format:
         super().__init_subclass__(**options)
         _CLASSES.append(cls)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Refused: NumPy would hold the object as one entry, and all its entries may not fit."""
+        raise TypeError(
+            f"a {type(self).__name__} is no array of NumPy; write .to_dense() for all its entries"
+        )
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
             f"{type(self).__name__} does not change: `{name}` cannot be set; make a new one"
