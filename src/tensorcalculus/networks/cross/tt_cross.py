@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tensorcalculus.display.status_line import StatusLine
-from tensorcalculus.errors import EvaluationError, InputError, ShapeError
+from tensorcalculus.errors import EvaluationError, InputError
 from tensorcalculus.networks.cross.black_box import BlackBox, BudgetSpent
 from tensorcalculus.networks.cross.climbing import climb
 from tensorcalculus.networks.cross.maxvol import rect_maxvol
+from tensorcalculus.networks.formats.indexing import checked_shape
 from tensorcalculus.networks.trains.algebra import entries
 from tensorcalculus.networks.trains.rounding import round_train
 
@@ -258,9 +259,7 @@ def cross(
 def _checked(
     shape: Sequence[int], tol: float, max_evaluations: int, max_rank: int | None
 ) -> tuple[int, ...]:
-    listed = tuple(int(n) for n in shape)
-    if not listed or min(listed) < 1:
-        raise ShapeError(f"cross: shape: positive integers are expected, not {tuple(shape)}")
+    listed = checked_shape(shape, "cross: shape")
     if not tol > 0:
         raise InputError(f"cross: tol: a positive number is expected, not {tol!r}")
     if max_evaluations < 1:

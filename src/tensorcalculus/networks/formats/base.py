@@ -156,13 +156,13 @@ class Format:
     def save(self, path: str | Path) -> Path:
         """Write cores and all else that the format holds to a file; the path that was written.
 
-        Files end in ``.npz`` (also where nothing is said) or ``.safetensors``, which needs the
-        package of that name.  Neither can hold code.
+        Files end in ``.safetensors``, which needs the package of that name, or ``.npz``, which is
+        added to any other name.  Neither can hold code.
 
         Raises
         ------
         InputError
-            Another ending.
+            The ending of a pickle or of one array (``.pt``, ``.pkl``, ``.npy`` …).
         ImportError
             ``safetensors`` is not installed.
         """
