@@ -95,6 +95,7 @@ def _at_once(
     times = _times((batch, rows, columns, summed), sizes, copies)
     # Beyond an arrangement that moves nothing, each moves one array at least.
     enough = min(map(min, times)) + move_floor(min(prod([sizes[i] for i in g]) for g in given))
+    moves: tuple[dict[Legs, float], ...] = ({}, {}, {})
     best: Arrangement | None = None
     for stay in _STAYING:
         orders = _agreed([found[k] for k in stay]) if set(held) <= set(stay) else None
@@ -104,9 +105,16 @@ def _at_once(
         # The two groups of an array may stand in either order.
         options = []
         for k, (first, second) in enumerate(((m, s), (s, n), (m, n))):
-            both = [given[k]] if k in stay else [b + first + second, b + second + first]
-            costs = not free or k < 2
-            options.append([(o, move_time(given[k], o, sizes) if costs else 0.0) for o in both])
+            if k in stay:
+                options.append([(given[k], 0.0)])
+                continue
+            pair = []
+            for order in (b + first + second, b + second + first):
+                cost = 0.0 if free and k == 2 else moves[k].get(order)
+                if cost is None:
+                    cost = moves[k][order] = move_time(given[k], order, sizes)
+                pair.append((order, cost))
+            options.append(pair)
         for (first, p), (second, q), (third, r) in product(*options):
             turned = first == b + m + s and second == b + n + s
             cost = p + q + r + times[turned][third != b + m + n]
