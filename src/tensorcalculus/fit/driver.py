@@ -30,7 +30,7 @@ from tensorcalculus.fit.sparse_mttkrp import SparseData
 from tensorcalculus.fit.start import NAMES, start_factors
 from tensorcalculus.fit.trouble import FitDiagnosis, growing, suspicious, swamps
 from tensorcalculus.fit.watch import FitIteration, Watch
-from tensorcalculus.networks.arrays import epsilon, is_array, is_complex, like
+from tensorcalculus.networks.arrays import epsilon, like
 from tensorcalculus.networks.formats.cp import CP
 from tensorcalculus.networks.formats.linear import dense_input
 from tensorcalculus.optimize.monitor import Finished
@@ -136,11 +136,11 @@ def _at_start(data: CPData, factors: Factors, l2: float) -> tuple[float, float, 
 
 
 def _data(name: str, x: Any) -> CPData:
-    if is_array(x) and is_complex(x):
+    if "complex" in str(getattr(x, "dtype", "")):  # as no other data may be
         return DenseData(dense_input(x, 2, name))
     data = read_data(x)
     if len(data.shape) < 2:
-        raise ShapeError(f"{name}: at least 2 modes are expected, not shape {data.shape}")
+        raise ShapeError(f"{name}: at least 2 axes are expected, not shape {data.shape}")
     if isinstance(data.values, Chunked):
         return ChunkedData(data.values)
     if isinstance(data.values, SparseTensor):

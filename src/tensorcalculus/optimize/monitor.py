@@ -84,6 +84,10 @@ class Monitor:
         self.x = x
         self._note(x, f, g, float(np.sqrt(change @ change)))
 
+    def pauses(self) -> bool:
+        """Whether the method is to begin anew where it is."""
+        return False
+
     def norm(self, x: Array, g: Array) -> float:
         """The largest entry of the projected gradient, of a step that is no longer than ``x``.
 

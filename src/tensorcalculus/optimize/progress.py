@@ -16,17 +16,19 @@ class Progress:
         self._call = wanted if callable(wanted) else None
         self._line = StatusLine(False if callable(wanted) else wanted)
         self._method = method
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """End work in other threads at its next update, as an interrupt from the keyboard does."""
+        self._interrupted = True
 
     def update(self, entry: Iteration) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
         if self._call is not None:
             self._call(entry)
             return
-        self._line.show(
-            lambda: (
-                f"{self._method}: iteration {entry.iteration}, value {entry.value:.8g}, "
-                f"gradient {entry.gradient_norm:.1e}"
-            )
-        )
+        self._line.show(lambda: f"{self._method}: {entry.told()}")
 
     def close(self) -> None:
         self._line.close()
