@@ -36,6 +36,8 @@ from tensorcalculus.networks.formats.linear import dense_input
 from tensorcalculus.optimize.monitor import Finished
 from tensorcalculus.optimize.progress import Progress
 
+UNKNOWN = "; tc.gcp(X, rank, mask=np.isfinite(X)) fits the known cells only"
+
 Solver = Callable[[CPData, Factors, Watch, frozenset[int], float], Any]
 
 METHODS: dict[str, Solver] = {
@@ -145,7 +147,7 @@ def _data(name: str, x: Any) -> CPData:
         return ChunkedData(data.values)
     if isinstance(data.values, SparseTensor):
         return SparseData(data.values)
-    return DenseData(dense_input(data.values, 2, name))
+    return DenseData(dense_input(data.values, 2, name, UNKNOWN))
 
 
 def checked_modes(nonnegative: bool | Sequence[int], order: int) -> frozenset[int]:

@@ -118,7 +118,7 @@ class GCPFit(Labelled, Rows):
             ("value", f"{self.value:.8g} over {self.cells} cells (mean {mean:.4g})"),
             ("converged", f"{'yes' if self.converged else 'no'}: {self.message}"),
             ("work", f"{self.iterations} iterations, {self.seconds:.3g} s by {self.method}{more}"),
-            ("components", str(self.diagnosis)),
+            ("diagnosis", str(self.diagnosis)),
             ("weights", weights + (", …" if self.rank > 8 else "")),
         ]
 

@@ -138,8 +138,8 @@ def is_number(x: object) -> bool:
     return isinstance(x, numbers.Number) or (is_array(x) and x.ndim == 0)  # type: ignore[attr-defined]
 
 
-def dense_input(a: Any, least: int = 1, name: str = "from_dense") -> Array:
-    """An array to decompose, checked.
+def dense_input(a: Any, least: int = 1, name: str = "from_dense", advice: str = "") -> Array:
+    """An array to decompose, checked; `advice` is what to do about NaN.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def dense_input(a: Any, least: int = 1, name: str = "from_dense") -> Array:
             f" {tuple(a.shape)}"
         )
     if not is_abstract(a) and not bool(namespace(a).all(namespace(a).isfinite(a))):
-        raise InputError(f"{name}: the array must be finite; it holds NaN or inf")
+        raise InputError(f"{name}: the array must be finite; it holds NaN or inf{advice}")
     return a
 
 
