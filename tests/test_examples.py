@@ -6,6 +6,7 @@ import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ import tensorcalculus as tc
 
 def load(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A script as a module, without running its ``main``."""
+    # As where a script runs: its neighbours are found.
+    monkeypatch.syspath_prepend(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -88,6 +91,77 @@ def test_quickstart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     assert ">>> g is f\nTrue\n" in out
     assert "def evaluate(" in out
     assert '>>> d = loss.gradient("U")\n-2*(T-U*V\')*V\n' in out
+
+
+def real(name: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Any:
+    """What ``main`` of an example on real data gives; skipped where its data are missing."""
+    example = load(REPOSITORY / "examples" / f"{name}.py", monkeypatch)
+    try:
+        return example.main(**options)
+    except example.real_data.MissingData as missing:
+        pytest.skip(str(missing))
+
+
+def test_fluorescence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    acids, catecholamines = real("fluorescence", monkeypatch)
+    assert acids[3] == pytest.approx(99.94, abs=0.005) and acids[2] == pytest.approx(86.8, abs=0.1)
+    assert catecholamines[2] > 99.7 and catecholamines[3] > catecholamines[2]
+    out = capsys.readouterr().out
+    assert all(f"sample {k} alone holds it" in out for k in (1, 2, 3))
+
+
+@pytest.mark.slow
+def test_bike_counts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    found = real("bike_counts", monkeypatch)
+    assert np.subtract(found["gaussian"], found["poisson"]).min() > 0.1
+    assert "3,115,334 trips" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_flight_counts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    found = real("flight_counts", monkeypatch, splits=2)
+    assert np.subtract(found["gaussian"], found["poisson"]).min() > 0.002
+    assert "330,813 of 44,150,400 cells are not 0" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_late_flights(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    found = real("late_flights", monkeypatch, splits=2)
+    assert np.mean(found["Bernoulli"]) > np.mean(found["Gaussian"])
+    assert "Bernoulli is better by" in capsys.readouterr().out
+
+
+def test_rainfall(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    found = real("rainfall", monkeypatch, splits=2)
+    for measure, by_loss in found.items():
+        assert min(by_loss, key=lambda loss: np.mean(by_loss[loss])) == measure
+    assert "most rain in" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_immunology(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    interleukin, serology = real("immunology", monkeypatch, splits=2)
+    assert interleukin[1] < interleukin[2] < interleukin[3] and interleukin[3] > 91
+    assert 70 < serology[2] < 75
+    assert "degenerate" in capsys.readouterr().out
+
+
+def test_matrix_multiplication(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    example = load(REPOSITORY / "examples" / "matrix_multiplication.py", monkeypatch)
+    good, tried, model = example.success(example.strassen, 20)
+    # 19 of these 20; 196 of the first 200.
+    assert tried == 20 and good >= 17
+    a, b = np.random.default_rng(0).standard_normal((2, 2, 2))
+    assert np.abs(example.multiply(a, b, model) - a @ b).max() < 1e-10
+
+
+@pytest.mark.slow
+def test_matrix_multiplication_of_three(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    errors = load(REPOSITORY / "examples" / "matrix_multiplication.py", monkeypatch).main((5, 3))
+    assert errors[3] < 1e-9
+    assert "23 products instead of 27" in capsys.readouterr().out
 
 
 def test_benchmark_runs(
