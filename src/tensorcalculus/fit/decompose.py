@@ -71,10 +71,10 @@ def cp_als(
         called with each entry of the record.  An interrupt from the keyboard gives the best model
         so far.
     method
-        ``"als"``, or ``"sampled"`` for tensors so large that a sweep over all data takes long: each
-        least-squares problem is solved on rows that are drawn by leverage scores.  An iteration is
-        then five sweeps; loss and gradient are those of all data.  It stops where the loss no
-        longer falls, near a minimum rather than in it.
+        ``"als"``, or ``"sampled"`` for tensors so large that a sweep over all data takes long, from
+        some hundred million cells on: each least-squares problem is solved on rows that are drawn
+        by leverage scores.  An iteration is then five sweeps; loss and gradient are those of all
+        data.  It stops where the loss no longer falls, near a minimum rather than in it.
     samples
         How many rows ``"sampled"`` draws for each problem; 65536 by default.
 

@@ -204,7 +204,14 @@ def _check_method(data: CPData, method: str, modes: frozenset[int], samples: int
     if samples is not None and not (whole and samples > 0):
         raise InputError(f"samples: a positive integer is expected, not {samples!r}")
     if method == "lbfgs" and not isinstance(data, DenseData):
-        raise InputError("method: 'lm' is expected for sparse data, or tc.cp_als, not 'lbfgs'")
+        raise InputError(
+            "method: 'lm' is expected for sparse data and blocks, or tc.cp_als, not 'lbfgs'"
+        )
+    if method == "sampled" and not isinstance(data, DenseData | SparseData):
+        raise InputError(
+            "method: 'als' is expected for data that are read block by block, not 'sampled': single"
+            " fibres would be read from all over them"
+        )
     if data.kind.kind == "c" and (method != "als" or modes):
         raise InputError(
             "complex arrays are fitted by tc.cp_als(method='als'), without nonnegative=; fit real"
