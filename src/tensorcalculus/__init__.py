@@ -41,12 +41,14 @@ if TYPE_CHECKING:
     from tensorcalculus.fit.data.tns import write_tns as write_tns
     from tensorcalculus.fit.estimator import GCP as GCP
     from tensorcalculus.fit.generalized.record import GCPFit as GCPFit
+    from tensorcalculus.fit.generalized.stochastic import Adam as Adam
     from tensorcalculus.fit.losses import Loss as Loss
 
 __version__ = "0.1.0"
 
 __all__ = [
     "GCP",
+    "Adam",
     "CheckError",
     "DegeneracyWarning",
     "EvaluationError",
@@ -86,6 +88,7 @@ __all__ = [
 _LATER = {
     "Expr": "expr.node",
     "Variable": "expr.node",
+    "Adam": "fit.generalized.stochastic",
     "GCP": "fit.estimator",
     "GCPFit": "fit.generalized.record",
     "Loss": "fit.losses",

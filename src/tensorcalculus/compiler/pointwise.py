@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from tensorcalculus.compiler.program import Program
@@ -48,16 +48,21 @@ class Pointwise:
         InputError
             A function that has no form for compiled loops, or numba is not installed.
         """
-        numba = import_numba("compiled loops")
-        from tensorcalculus.compiler import numba_kernels
+        return _compiled(Program(self._outputs, self._arguments, target=LoopTarget()).source({}))
 
-        source = Program(self._outputs, self._arguments, target=LoopTarget()).source({})
-        for name in _called(source):
-            if not hasattr(numba_kernels, name):
-                raise InputError(f"{name} has no form for compiled loops")
-        namespace: dict[str, Any] = {"np": numba_kernels.np, "kernels": numba_kernels}
-        exec(compile(source, "<tensorcalculus>", "exec"), namespace)
-        return numba.njit(error_model="numpy", forceinline=True)(namespace["evaluate"])
+
+@lru_cache(maxsize=256)
+def _compiled(source: str) -> Callable:
+    """One function for one source: what is compiled around it is found again by it."""
+    numba = import_numba("compiled loops")
+    from tensorcalculus.compiler import numba_kernels
+
+    for name in _called(source):
+        if not hasattr(numba_kernels, name):
+            raise InputError(f"{name} has no form for compiled loops")
+    namespace: dict[str, Any] = {"np": numba_kernels.np, "kernels": numba_kernels}
+    exec(compile(source, "<tensorcalculus>", "exec"), namespace)
+    return numba.njit(error_model="numpy", forceinline=True)(namespace["evaluate"])
 
 
 def _called(source: str) -> set[str]:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from tensorcalculus.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tensorcalculus.expr.node import Expr
     from tensorcalculus.fit.generalized.record import GCPFit
+    from tensorcalculus.fit.generalized.stochastic import Adam
     from tensorcalculus.fit.losses import Loss
     from tensorcalculus.fit.multilinear import TuckerFit
     from tensorcalculus.fit.record import CPFit
@@ -183,7 +186,7 @@ def gcp(
     parameters: Mapping[str, float] | None = None,
     mask: Any = None,
     missing: Any = None,
-    method: str = "auto",
+    method: str | Adam = "auto",
     nonnegative: bool | Sequence[int] | None = None,
     start: Any = "random",
     starts: int = 1,
@@ -193,6 +196,8 @@ def gcp(
     max_seconds: float | None = None,
     seed: int = 0,
     progress: bool | Callable[[Any], Any] | None = None,
+    checkpoint: str | Path | None = None,
+    resume: str | Path | None = None,
 ) -> GCPFit:
     r"""A generalised CP model: the loss of each cell is any function of the datum and the model.
 
@@ -221,8 +226,10 @@ def gcp(
     missing
         Instead of a mask: the indices ``[n, d]`` of unknown cells.
     method
-        ``"lbfgs"``: L-BFGS-B on all factors at once, with exact gradients.  ``"auto"``: what suits
-        the data.
+        ``"lbfgs"``: L-BFGS-B on all factors at once, with exact gradients.  ``"adam"``, or a
+        :class:`tensorcalculus.Adam` with its options: gradients of samples of the cells, for any
+        loss and size.  ``"auto"``: the former, but for losses of a sparse tensor that have no exact
+        sum over zeros.
     nonnegative
         Whether factors have no negative entries; None: where the loss needs it.  Or a list of
         modes.
@@ -236,13 +243,19 @@ def gcp(
         Converged where the largest entry of the projected gradient is below ``tol`` of its scale,
         as in :func:`tensorcalculus.minimize`.
     max_iterations, max_seconds
-        Limits for each start; 1000 iterations by default.
+        Limits for each start; 1000 iterations, or epochs of Adam, by default.
     seed
-        Of the starts.
+        Of the starts and of samples.
     progress
         None shows a line on a terminal after a second, True at once, False never; a function is
         called with each entry of the record.  An interrupt from the keyboard gives the best model
         so far.
+    checkpoint
+        A file ``.npz`` that is written after each epoch of Adam, and every 50 iterations of
+        L-BFGS, which then forgets its memory.
+    resume
+        Such a file: the fit goes on from there, and gives to the last bit what one without a break
+        gives.  Data and arguments are those of that fit; limits and ``progress`` may be others.
 
     Returns
     -------
@@ -274,7 +287,7 @@ def gcp(
 
     return fit(
         X, rank, loss, parameters, mask, missing, method, nonnegative, start, starts, l2, tol,
-        max_iterations, max_seconds, seed, progress,
+        max_iterations, max_seconds, seed, progress, checkpoint, resume,
     )  # fmt: skip
 
 

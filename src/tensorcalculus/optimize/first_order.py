@@ -25,6 +25,7 @@ def lbfgs(problem: Minimised, monitor: Monitor, x: Array) -> None:
     f, g = problem.value_gradient(x)
     monitor.start(x, f, g)
     accepted = last = (x, f, g)
+    paused = False
 
     def function(y: Array) -> tuple[float, Array]:
         nonlocal last
@@ -41,11 +42,14 @@ def lbfgs(problem: Minimised, monitor: Monitor, x: Array) -> None:
         return fy, gy
 
     def callback(xk: Array) -> None:
-        nonlocal accepted
+        nonlocal accepted, paused
         if not np.array_equal(xk, last[0]):
             function(xk)
         accepted = last
         monitor.step(*accepted)
+        if monitor.pauses():
+            paused = True
+            raise StopIteration
 
     bounds = None if problem.lower is None else Bounds(problem.lower, problem.upper)  # type: ignore[arg-type]
     options = {
@@ -53,12 +57,12 @@ def lbfgs(problem: Minimised, monitor: Monitor, x: Array) -> None:
         "ftol": 0.0, "gtol": 0.0, "maxls": 40, "maxiter": 2**31 - 1, "maxfun": 2**31 - 1,
     }  # fmt: skip
     while True:
-        before = accepted[1]
+        before, paused = accepted[1], False
         minimize(
             function, accepted[0], jac=True, method="L-BFGS-B", bounds=bounds,
             callback=callback, options=options,
         )  # fmt: skip
-        if accepted[1] >= before - monitor.rounding(before):
+        if not paused and accepted[1] >= before - monitor.rounding(before):
             monitor.stalled(*accepted)
         # The line search failed with an old memory: once more from here without one.
 

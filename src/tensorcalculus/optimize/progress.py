@@ -21,12 +21,7 @@ class Progress:
         if self._call is not None:
             self._call(entry)
             return
-        self._line.show(
-            lambda: (
-                f"{self._method}: iteration {entry.iteration}, value {entry.value:.8g}, "
-                f"gradient {entry.gradient_norm:.1e}"
-            )
-        )
+        self._line.show(lambda: f"{self._method}: {entry.told()}")
 
     def close(self) -> None:
         self._line.close()

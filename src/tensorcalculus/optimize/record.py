@@ -24,6 +24,12 @@ class Iteration:
     seconds: float
     """Time since the start, without deriving and compiling."""
 
+    def told(self) -> str:
+        """The iteration in one line."""
+        return (
+            f"iteration {self.iteration}, value {self.value:.8g}, gradient {self.gradient_norm:.1e}"
+        )
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Minimum(Rows):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tensorcalculus.fit.components import Factors
+from tensorcalculus.fit.generalized.sampling import DenseSamples
 from tensorcalculus.fit.losses import Loss
 
 TILE = 1 << 15
@@ -107,6 +108,11 @@ class DenseCells:
             *_inside(by_left, factors[: self._half]),
             *_inside(by_right, factors[self._half :]),
         ]
+
+    def samples(self) -> DenseSamples:
+        """The same cells, to be drawn."""
+        weights = None if self._weights is None else self._weights.reshape(self.shape)
+        return DenseSamples(self._x.reshape(self.shape), self._loss, weights)
 
 
 def khatri_rao(factors: Sequence[np.ndarray]) -> np.ndarray:

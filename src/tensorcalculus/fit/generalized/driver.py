@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -16,19 +18,23 @@ from tensorcalculus.fit.data.chunked import Chunked
 from tensorcalculus.fit.data.observed import Observed, observe
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.driver import check_options, checked_modes
+from tensorcalculus.fit.generalized.checkpoint import Checkpoint, PausingMonitor, Run
 from tensorcalculus.fit.generalized.chunked_cells import ChunkedCells
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells, FactorProblem
 from tensorcalculus.fit.generalized.record import GCPFit
+from tensorcalculus.fit.generalized.sampling import SampledCells
+from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
 from tensorcalculus.fit.generalized.start import first_factors, row_sizes
+from tensorcalculus.fit.generalized.stochastic import Adam, AdamState, EpochMonitor, adam
 from tensorcalculus.fit.losses import Loss, as_loss
 from tensorcalculus.networks.arrays import like
 from tensorcalculus.networks.formats.cp import CP
 from tensorcalculus.optimize.first_order import lbfgs
-from tensorcalculus.optimize.monitor import Finished, Monitor
+from tensorcalculus.optimize.monitor import Finished
 from tensorcalculus.optimize.progress import Progress
 
-METHODS = ("auto", "lbfgs")
+METHODS = ("auto", "lbfgs", "adam")
 
 
 def fit(
@@ -38,7 +44,7 @@ def fit(
     parameters: Mapping[str, float] | None,
     mask: Any,
     missing: Any,
-    method: str,
+    method: str | Adam,
     nonnegative: bool | Sequence[int] | None,
     start: Any,
     starts: int,
@@ -48,14 +54,21 @@ def fit(
     max_seconds: float | None,
     seed: int,
     progress: bool | Callable[[Any], Any] | None,
+    checkpoint: str | Path | None = None,
+    resume: str | Path | None = None,
 ) -> GCPFit:
     """See :func:`tensorcalculus.gcp`."""
     began = perf_counter()
     chosen = as_loss(loss, parameters)
     found = observe(x, mask, missing)
     cells = observed_cells(found, chosen)
-    if method not in METHODS:
-        raise InputError(f"method: one of {', '.join(METHODS)} is expected, not {method!r}")
+    # All cells of a sparse tensor have no exact sum where zeros have no polynomial as loss.
+    inexact = isinstance(cells, SparseCells) and chosen.zero_part is None
+    options = Adam() if method == "adam" or (method == "auto" and inexact) else method
+    if not isinstance(options, Adam) and options not in METHODS:
+        raise InputError(
+            f"method: one of {', '.join(METHODS)} or a tc.Adam is expected, not {method!r}"
+        )
     wanted = chosen.nonnegative if nonnegative is None else nonnegative
     modes = checked_modes(wanted, len(cells.shape))
     if chosen.nonnegative and len(modes) < len(cells.shape):
@@ -68,45 +81,85 @@ def fit(
     )
     line = Progress(progress, f"{chosen.name} CP of rank {rank}")
     limit = 1000 if max_iterations is None else max_iterations
-    runs: list[tuple[FactorProblem, Monitor, str, bool]] = []
+    about: dict[str, Any] = {}
+    if checkpoint is not None or resume is not None:
+        by = asdict(options) if isinstance(options, Adam) else "lbfgs"
+        about = {
+            "shape": cells.shape, "rank": rank, "loss": chosen.described(), "cells": cells.count,
+            "moments": cells.moments(), "method": by, "nonnegative": sorted(modes), "l2": l2,
+            "seed": seed, "starts": starts,
+        }  # fmt: skip
+    files = Checkpoint(checkpoint, resume, about)
+    runs = files.runs
     try:
-        for attempt in range(starts):
+        for attempt in range(len(runs), starts):
             begin = first_factors(cells, rank, chosen, modes, start, seed, attempt)
-            sizes = [row_sizes(u.mean(axis=1)) for u in begin] if chosen.nonnegative else None
-            problem = FactorProblem(cells, rank, modes, l2, sizes)
-            monitor = Monitor(problem, tol, limit, max_seconds, line, None)
-            runs.append((problem, monitor, *_run(problem, monitor, problem.pack(begin))))
-            if runs[-1][2] == "interrupted":
+            if isinstance(options, Adam):
+                state = AdamState(_samples(cells), options, begin, modes, l2, seed, attempt)
+                run = _sampled(state, EpochMonitor(limit, max_seconds, line), files)
+            else:
+                sizes = [row_sizes(u.mean(axis=1)) for u in begin] if chosen.nonnegative else None
+                problem = FactorProblem(cells, rank, modes, l2, sizes)
+                monitor = PausingMonitor(problem, tol, limit, max_seconds, line, None)
+                run = _exact(problem, monitor, problem.pack(begin), files)
+            runs.append(run)
+            if run.message == "interrupted":
                 break
     finally:
         line.close()
-    values = tuple(monitor.best[0] for _, monitor, _, _ in runs)
-    problem, monitor, message, converged = runs[int(np.argmin(values))]
-    value, best, _ = monitor.best
-    made = problem.named(best)
-    units, weights = ordered(made, modes)
+    best = min(runs, key=lambda run: run.value)
+    units, weights = ordered(best.factors, modes)
     home = found.data.home
     factors = tuple(like(u, home) for u in units)
+    penalty = l2 * sum(float(np.vdot(u, u)) for u in best.factors) if l2 else 0.0
     return GCPFit(
-        CP(factors, like(weights, home)), weights, factors, chosen, value - problem.penalty(made),
-        cells.count, converged, message, max(len(monitor.record) - 1, 0), "lbfgs",
-        perf_counter() - began, values, tuple(monitor.record),
+        CP(factors, like(weights, home)), weights, factors, chosen, best.value - penalty,
+        cells.count, best.converged, best.message, max(len(best.record) - 1, 0),
+        "adam" if isinstance(options, Adam) else "lbfgs", perf_counter() - began,
+        tuple(run.value for run in runs), best.record,
         found.data.labels if found.data.labels.given else None,
     )  # fmt: skip
 
 
-def _run(problem: FactorProblem, monitor: Monitor, x: np.ndarray) -> tuple[str, bool]:
+def _exact(
+    problem: FactorProblem, monitor: PausingMonitor, x: np.ndarray, files: Checkpoint
+) -> Run:
+    """One start by L-BFGS."""
+    x = files.take_up_lbfgs(monitor, x)
     with np.errstate(all="ignore"):
         value, _ = problem.value_gradient(x)
         monitor.best = value, x, np.nan
         if not math.isfinite(value):
             raise InputError(f"the loss is {value} at the start; give another one")
-        try:
-            lbfgs(problem, monitor, x)
-        except Finished as end:
-            return end.message, end.converged
-        except KeyboardInterrupt:
-            return "interrupted", False
+        message, converged = _ended(lambda: lbfgs(problem, monitor, x))
+    value, best, _ = monitor.best
+    return Run(value, problem.named(best), tuple(monitor.record), message, converged)
+
+
+def _sampled(state: AdamState, monitor: EpochMonitor, files: Checkpoint) -> Run:
+    """One start by stochastic gradients."""
+    files.take_up_adam(state, monitor)
+    with np.errstate(all="ignore"):
+        message, converged = _ended(lambda: adam(state, monitor))
+    value, best, _ = monitor.best
+    factors = [u.copy() for u in state.views(best)]
+    return Run(value, factors, tuple(monitor.record), message, converged)
+
+
+def _samples(cells: Any) -> SampledCells:
+    """Cells of data that lie in memory, to be drawn at random."""
+    if not hasattr(cells, "samples"):
+        raise InputError("method: 'adam' draws cells of data in memory; load them, or use 'lbfgs'")
+    return cells.samples()
+
+
+def _ended(method: Callable[[], Any]) -> tuple[str, bool]:
+    try:
+        method()
+    except Finished as end:
+        return end.message, end.converged
+    except KeyboardInterrupt:
+        return "interrupted", False
     raise AssertionError("a method ended without a reason")
 
 
@@ -123,8 +176,6 @@ def observed_cells(found: Observed, loss: Loss) -> Cells:
     if isinstance(values, Chunked):
         return ChunkedCells(found, loss)
     if isinstance(values, SparseTensor):
-        from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
-
         loss.check(values.values)
         if found.stored:
             return StoredCells(values, loss)

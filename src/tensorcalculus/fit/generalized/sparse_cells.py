@@ -10,6 +10,7 @@ import numpy as np
 from tensorcalculus.errors import InputError
 from tensorcalculus.fit.components import Factors
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
+from tensorcalculus.fit.generalized.sampling import SparseSamples, StoredSamples
 from tensorcalculus.fit.kernels.fused import loss_and_gradients
 from tensorcalculus.fit.kernels.points import Points
 from tensorcalculus.fit.losses import Loss
@@ -38,6 +39,10 @@ class StoredCells:
         """The sum of the losses, and its gradient by each factor ``[n_k, r]``."""
         return loss_and_gradients(self._points, factors, self._loss.pair.compiled)
 
+    def samples(self) -> StoredSamples:
+        """The same cells, to be drawn."""
+        return StoredSamples(self._points, self._loss)
+
 
 class SparseCells:
     """A loss summed over all cells of a sparse tensor, zeros included, by a pass over the others.
@@ -45,24 +50,13 @@ class SparseCells:
     Where ``f(0, m) = c0 + c1*m + c2*m^2``, its sum over all cells follows from the factors: that of
     ``m`` is a sum of products of column sums, that of ``m^2`` the sum of a product of Gram
     matrices.  What is left are ``f(x, m) - f(0, m)`` at stored cells, and ``-f(0, m)`` at cells
-    that are missing.
-
-    Raises
-    ------
-    InputError
-        The loss at zeros is no such polynomial.
+    that are missing.  Other losses can be sampled only.
     """
 
     def __init__(self, x: SparseTensor, loss: Loss, missing: SparseTensor | None = None) -> None:
-        if loss.zero_part is None:
-            raise InputError(
-                f"loss: f(0, m) of {loss.name!r} is no polynomial in m of degree 2, so its sum over"
-                " all cells needs all of them; method='adam' samples them"
-            )
         self.shape = x.shape
-        self._c0, self._c1, self._c2 = (*loss.zero_part, 0.0, 0.0)[:3]
-        self._points = Points.ordered(x)
         self._loss = loss
+        self._points = Points.ordered(x)
         self._missing: Points | None = None
         self.count = math.prod(x.shape)
         if missing is not None and missing.nnz:
@@ -87,25 +81,42 @@ class SparseCells:
         return [w - g for w, g in zip(whole, gone, strict=True)]
 
     def value_gradients(self, factors: Sequence[np.ndarray]) -> tuple[float, Factors]:
-        """The sum of the losses, and its gradient by each factor ``[n_k, r]``."""
+        """The sum of the losses, and its gradient by each factor ``[n_k, r]``.
+
+        Raises
+        ------
+        InputError
+            The loss at zeros is no polynomial of degree 2.
+        """
+        zero_part = self._loss.zero_part
+        if zero_part is None:
+            raise InputError(
+                f"loss: f(0, m) of {self._loss.name!r} is no polynomial in m of degree 2, so its"
+                " sum over all cells needs all of them; method='adam' samples them"
+            )
+        c0, c1, c2 = (*zero_part, 0.0, 0.0)[:3]
         value, gradients = loss_and_gradients(self._points, factors, self._loss.remainder.compiled)
-        value += self._c0 * math.prod(self.shape)
-        if self._c1:
+        value += c0 * math.prod(self.shape)
+        if c1:
             sums = [u.sum(axis=0) for u in factors]
-            value += self._c1 * float(np.sum(np.prod(sums, axis=0)))
+            value += c1 * float(np.sum(np.prod(sums, axis=0)))
             for k, g in enumerate(gradients):
-                g += self._c1 * np.prod(sums[:k] + sums[k + 1 :], axis=0)
-        if self._c2:
+                g += c1 * np.prod(sums[:k] + sums[k + 1 :], axis=0)
+        if c2:
             grams = [u.T @ u for u in factors]
-            value += self._c2 * float(np.sum(np.prod(grams, axis=0)))
+            value += c2 * float(np.sum(np.prod(grams, axis=0)))
             for k, g in enumerate(gradients):
-                g += 2 * self._c2 * (factors[k] @ np.prod(grams[:k] + grams[k + 1 :], axis=0))
+                g += 2 * c2 * (factors[k] @ np.prod(grams[:k] + grams[k + 1 :], axis=0))
         if self._missing is not None:
             less, by_less = loss_and_gradients(self._missing, factors, self._loss.at_zero.compiled)
             value -= less
             for g, part in zip(gradients, by_less, strict=True):
                 g -= part
         return value, gradients
+
+    def samples(self) -> SparseSamples:
+        """The same cells, to be drawn."""
+        return SparseSamples(self._points, self._loss, self._missing)
 
 
 def _slice_sums(points: Points, values: np.ndarray | None) -> list[np.ndarray]:

@@ -29,12 +29,6 @@ BLOCK = 128
 """Points that are taken in three steps: models, slopes, gradients.  Their rows stay in the cache,
 and the step in the middle is a loop without calls."""
 
-AHEAD = 12
-"""Points by which rows are fetched ahead where factors are larger than the cache."""
-
-CACHED = 1 << 25
-"""Bytes of factors from which fetching ahead pays although points are ordered."""
-
 
 def loss_and_gradients(
     points: Points,
@@ -106,6 +100,27 @@ def loss(
     return in_parts(points, u, {}, _caller(points, u, run), threads)
 
 
+def adding_gradients(
+    points: Points,
+    factors: Sequence[np.ndarray],
+    pair: Callable[..., Any],
+    sums: Sequence[np.ndarray],
+) -> Callable[[], Any]:
+    """A function that adds the gradients by all factors to `sums`, by what the arrays then hold.
+
+    For samples: everything is looked at once, and many calls follow with other points and other
+    factors in the same arrays, by one thread.
+    """
+    u = checked(points, factors)
+    if any(a is not b for a, b in zip(u, factors, strict=True)):
+        raise ShapeError("factors: contiguous arrays of one type are expected, float32 or float64")
+    _check_outputs(u, sums)
+    run = _kernel(_key(points, u, "gradients"), pair)
+    call = _caller(points, u, run)
+    piece = Piece(0, len(points), [(a, 0) for a in sums])
+    return lambda: call(piece)
+
+
 def mttkrps(
     points: Points,
     factors: Sequence[np.ndarray],
@@ -166,14 +181,19 @@ def _outputs(
     if out is None:
         return [np.zeros_like(u) for u in like]
     made = list(out)
-    for k, (a, u) in enumerate(zip(made, like, strict=True)):
+    _check_outputs(like, made)
+    for a in made:
+        a[:] = 0
+    return made
+
+
+def _check_outputs(like: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
+    for k, (a, u) in enumerate(zip(out, like, strict=True)):
         if a.shape != u.shape or a.dtype != u.dtype or not a.flags.c_contiguous:
             raise ShapeError(
                 f"out[{k}]: a contiguous array of {u.dtype} and shape {u.shape} is expected, not of"
                 f" {a.dtype} and {a.shape}"
             )
-        a[:] = 0
-    return made
 
 
 def _address(array: np.ndarray) -> int:
@@ -210,7 +230,6 @@ class _Key:
     wide: bool
     values: str
     weights: str
-    fetching: bool
 
 
 def _key(points: Points, factors: list[np.ndarray], task: str) -> _Key:
@@ -218,7 +237,6 @@ def _key(points: Points, factors: list[np.ndarray], task: str) -> _Key:
         task, points.order, factors[0].shape[1], factors[0].dtype == np.float32,
         points.indices.dtype == np.int64, points.values.dtype.name,
         "" if points.weights is None else points.weights.dtype.name,
-        sum(u.nbytes for u in factors) > CACHED,
     )  # fmt: skip
 
 
@@ -227,7 +245,8 @@ def _kernel(key: _Key, pair: Callable[..., Any] | None) -> Any:
     """The compiled function; a fifth of a second, once for each key and pair."""
     numba = import_numba(NEEDED_BY)
     types = numba.types
-    targets = {"all": key.order, "products": key.order, "value": 0}.get(key.task, 1)
+    every = ("all", "gradients", "products")
+    targets = key.order if key.task in every else 0 if key.task == "value" else 1
     signature = types.float64(
         types.intp,
         types.Array(getattr(types, key.values), 1, "C", readonly=True),
@@ -246,9 +265,9 @@ def _products(key: _Key) -> Callable[..., float]:
     one = key.task.startswith("mode")
     mode = int(key.task.split()[1]) if one else None
     rows = row_products(key.order, key.rank, key.single, key.wide, mode)
-    add, fetch = rows.add_one if one else rows.add_all, rows.fetch
+    add = rows.add_one if one else rows.add_all
     stride = key.order * (8 if key.wide else 4)
-    weighted, fetching, ahead = bool(key.weights), key.fetching, AHEAD
+    weighted = bool(key.weights)
     target = _first(key) if one else _same(key)
 
     def run(
@@ -256,8 +275,6 @@ def _products(key: _Key) -> Callable[..., float]:
     ) -> float:
         into = target(sums)
         for p in range(start, stop):
-            if fetching:
-                fetch(factors, indices + min(p + ahead, stop - 1) * stride)
             # `float` of a float32 is one again in compiled code.
             slope = np.float64(values[p])
             if weighted:
@@ -271,10 +288,9 @@ def _products(key: _Key) -> Callable[..., float]:
 def _losses(key: _Key, pair: Callable[..., Any]) -> Callable[..., float]:
     """Loss and gradients: models of a block of points, their slopes, then the sums."""
     rows = row_products(key.order, key.rank, key.single, key.wide)
-    model, add, fetch = rows.model, rows.add_all, rows.fetch
+    model, add = rows.model, rows.add_all
     stride = key.order * (8 if key.wide else 4)
-    slopes, weighted = key.task == "all", bool(key.weights)
-    fetching, ahead, block = key.fetching, AHEAD, BLOCK
+    slopes, valued, weighted = key.task != "value", key.task != "gradients", bool(key.weights)
     numba = import_numba(NEEDED_BY)
 
     # Lanes may be summed in any order; NaN and infinities stay what they are.
@@ -288,22 +304,21 @@ def _losses(key: _Key, pair: Callable[..., Any]) -> Callable[..., float]:
     def run(
         indices: int, values: Any, weights: Any, factors: Any, sums: Any, start: int, stop: int
     ) -> float:
-        m, s, terms = np.empty(block), np.empty(block), np.empty(block)
+        m, s, terms = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
         total = lost = 0.0
-        for first in range(start, stop, block):
-            count = min(block, stop - first)
+        for first in range(start, stop, BLOCK):
+            count = min(BLOCK, stop - first)
             at = indices + first * stride
             for q in range(count):
-                if fetching:
-                    fetch(factors, indices + min(first + q + ahead, stop - 1) * stride)
                 m[q] = model(factors, at + q * stride)
             for q in range(count):
                 w = np.float64(weights[first + q]) if weighted else 1.0
                 value, slope = pair(np.float64(values[first + q]), m[q])
-                terms[q] = w * value
+                if valued:
+                    terms[q] = w * value
                 s[q] = w * slope
             # Blocks are added with what rounding loses (A. Neumaier, ZAMM 54 (1974)).
-            part = added(terms, count)
+            part = added(terms, count) if valued else 0.0
             sum_ = total + part
             if abs(total) >= abs(part):
                 lost += (total - sum_) + part
