@@ -131,13 +131,14 @@ class GCPFit(Labelled, Rows):
         ax.set_title(f"{self.loss.name}, rank {self.rank}, by {self.method}: {self.value:.6g}")
         return ax
 
-    def plot_mode(self, mode: int, ax: Any = None) -> Any:
-        """Draw the columns of the factor of one mode; returns the matplotlib Axes."""
+    def plot_mode(self, mode: int | str, ax: Any = None) -> Any:
+        """Draw the columns of the factor of one mode, by number or name; returns the Axes."""
         ax = axes(ax, ".factors")
-        columns = numpy_of(self.factors[mode])
+        labels = self._labels()
+        columns = numpy_of(self.factors[labels.mode(mode)])
         for r in range(self.rank):
             ax.plot(columns[:, r], label=f"component {r}")
-        ax.set_xlabel(f"index of mode {mode}")
+        ax.set_xlabel(f"index of {labels.names[labels.mode(mode)]}")
         ax.legend()
         return ax
 
