@@ -297,7 +297,7 @@ def iterations(sampling: str, aim: str) -> Row:
     note = f"the loss is {exact:.5g}, ours estimate {state.value():.5g}"
     sums = [np.zeros_like(u) for u in factors]
     chosen = cells.samples().strata(sampling, (number, number))
-    gradient, along = Gradient(chosen, factors, sums), np.empty(300)
+    gradient, along = Gradient(chosen, factors, sums, 0), np.empty(300)
     for k in range(len(along)):
         gradient.add(k)
         along[k] = sum(float(np.vdot(a, b)) for a, b in zip(sums, slopes, strict=True))
