@@ -128,5 +128,5 @@ def test_arguments():
         tc.cp_opt(x, 2, method="lbfgs")
     with pytest.raises(InputError, match="give at most 20"):
         tc.cp_als(x, 21)
-    with pytest.raises(ShapeError, match="at least 2 modes"):
+    with pytest.raises(ShapeError, match="at least 2 axes"):
         tc.cp_als(tc.SparseTensor([[0], [2]], [1.0, 2.0]), 1)

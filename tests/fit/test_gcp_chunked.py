@@ -130,3 +130,24 @@ def test_memory_does_not_grow_with_passes(tmp_path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
     assert max(peaks) < 1.1 * peaks[0] < 0.6 * held.nbytes
+
+
+@pytest.mark.parametrize("kind", ["memmap", "zarr", "dask"])
+def test_least_squares_of_blocks(kind, tmp_path) -> None:
+    x = data_for(LOSSES["gaussian"], SHAPE)
+    expected = tc.cp_als(x, 2, max_iterations=15)
+    found = tc.cp_als(on_disk(kind, x, tmp_path), 2, max_iterations=15)
+    np.testing.assert_allclose(found.loss_history, expected.loss_history, rtol=1e-10)
+
+
+def test_starts_that_need_the_whole_array_are_refused(tmp_path) -> None:
+    x = data_for(LOSSES["gaussian"], SHAPE)
+    with pytest.raises(tc.InputError, match="start"):
+        tc.cp_als(on_disk("memmap", x, tmp_path), 2, start="hosvd")
+
+
+def test_damped_steps_of_blocks(tmp_path) -> None:
+    x = data_for(LOSSES["gaussian"], SHAPE)
+    expected = tc.cp_opt(x, 2, max_iterations=8)
+    found = tc.cp_opt(on_disk("memmap", x, tmp_path), 2, max_iterations=8)
+    np.testing.assert_allclose(found.loss_history, expected.loss_history, rtol=1e-9)

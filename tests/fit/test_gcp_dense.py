@@ -9,6 +9,8 @@ import tensorcalculus as tc
 import tensorcalculus.networks as tn
 from tensorcalculus.fit.generalized import dense_cells
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
+from tensorcalculus.fit.generalized.start import first_factors
+from tensorcalculus.fit.losses import Loss
 
 SHAPES = [(7, 5), (4, 3, 5), (3, 4, 2, 3), (2, 3, 2, 3, 2)]
 
@@ -188,3 +190,27 @@ def test_what_cannot_be_fitted_is_refused(arguments: dict, message: str) -> None
     given = {"x": np.ones((6, 5, 4)), "rank": 2, **arguments}
     with pytest.raises((tc.InputError, tc.ShapeError), match=message):
         tc.gcp(given.pop("x"), given.pop("rank"), **given)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_bounds_and_large_data_do_not_pass_for_convergence(scale):
+    # All slopes point to the bounds and are far larger than the factors: not a minimum.
+    rng = np.random.default_rng(0)
+    factors = [rng.random((n, 1)) + 0.1 for n in (5, 4, 6)]
+    x = np.einsum("ir,jr,kr->ijk", *(scale * u for u in factors))
+    made = tc.gcp(x, 1, nonnegative=True, start=[2 * scale * u for u in factors])
+    assert made.converged and made.value < 1e-9 * np.sum(x**2)
+
+
+def test_starts_have_columns_of_one_norm_in_all_modes():
+    # Of these nearly collinear components the fit took 381 iterations; with random columns whose
+    # norms were those of their lengths, 1000 were not enough.
+    rng = np.random.default_rng(1)
+    x = 1e3 * np.einsum("ir,jr,kr->ijk", *(rng.random((n, 3)) + 1.0 for n in (4, 90, 40)))
+    loss = Loss.named("gaussian")
+    start = first_factors(DenseCells(x, loss), 3, loss, frozenset(), "random", 0, 0)
+    norms = np.array([np.linalg.norm(u, axis=0) for u in start])
+    np.testing.assert_allclose(norms, norms[:1].repeat(3, 0))
+    model = np.einsum("ir,jr,kr->ijk", *start)
+    assert 0.1 < np.linalg.norm(model) / np.linalg.norm(x) < 10
+    assert tc.gcp(x, 3).converged

@@ -12,6 +12,9 @@ from typer.core import TyperCommand
 
 __all__ = ["app", "main"]
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
 _EXAMPLES = """Examples:
 
 \b
@@ -21,6 +24,8 @@ _EXAMPLES = """Examples:
   tcalc eval "x'*A*x" "A=[[2,1],[1,3]]" "x=[1,2]"
   tcalc eval "norm2(X*w-y)^2" --wrt w --data data.npz
   tcalc codegen "norm2(X*w-y)^2" --wrt w --language torch --output loss.py
+  tcalc fit data.tns --rank 16 --loss poisson --out model.npz
+  tcalc show model.npz
   tcalc functions "log*"
 """
 
@@ -53,6 +58,13 @@ class Language(Enum):
     numpy = "numpy"
     torch = "torch"
     jax = "jax"
+
+
+class Duplicates(Enum):
+    """What to do with cells that are listed twice."""
+
+    error = "error"
+    sum = "sum"
 
 
 class Symmetry(Enum):
@@ -237,6 +249,117 @@ def codegen(
             ),
             nl=path is not None,
         )
+
+
+@app.command(no_args_is_help=True)
+def fit(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A tensor: a sparse one as text (.tns, .tns.gz: a line for each cell, its indices "
+            "from 1 and its value), or an array (.npy, .npz). Cells that are not listed are 0.",
+        ),
+    ],
+    rank: Annotated[int, typer.Option(min=1, help="The number of components.")],
+    out: Annotated[str, typer.Option(metavar="FILE.npz", help="Where to write the model.")],
+    loss: Annotated[
+        str,
+        typer.Option(
+            metavar="LOSS",
+            help="gaussian, poisson, poisson-log, bernoulli, bernoulli-logit, gamma, rayleigh, "
+            'negative-binomial, huber, beta, or a formula such as "(x-m)^2/(1+abs(x-m))".',
+        ),
+    ] = "gaussian",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=NUMBER", help="A parameter of the loss, such as delta=0.5."),
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|stored",
+            help="Which cells are known: a tensor of ones and zeros; stored: those in DATA only.",
+        ),
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option(metavar="SIZES", help="Of a text file, such as 200,150,100.")
+    ] = None,
+    duplicates: Annotated[
+        Duplicates, typer.Option(help="Cells that a text file lists twice: refuse, or add up.")
+    ] = Duplicates.error,
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="How the loss is minimised.")
+    ] = "auto",
+    nonnegative: Annotated[
+        bool | None,
+        typer.Option(
+            "--nonnegative/--signed",
+            help="Whether factors have no negative entries; by default where the loss needs it.",
+            show_default=False,
+        ),
+    ] = None,
+    starts: Annotated[int, typer.Option(min=1, help="Random starts, of which the best wins.")] = 1,
+    resume: Annotated[
+        str | None, typer.Option(metavar="FILE.npz", help="Start from this model.")
+    ] = None,
+    l2: Annotated[float, typer.Option(min=0.0, help="Weight of the squared norms of factors.")] = 0,
+    tol: Annotated[float, typer.Option(help="Of the projected gradient.")] = 1e-6,
+    max_iterations: Annotated[int | None, typer.Option(min=1, help="For each start.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="For each start.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random starts.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors and warnings only.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fit a CP model to a tensor, and write it to a file.
+
+    Ctrl-C ends the fit; the model so far is written, and the exit code is 130.
+    """
+    from tensorcalculus.cli import models, output
+
+    with output.user_errors():
+        path = models.checked_output(out, data)
+        found = models.fit(
+            data, rank, loss=loss, parameters=parameter or [], mask=mask, shape=shape,
+            duplicates=duplicates.value, resume=resume, method=method, nonnegative=nonnegative,
+            starts=starts, l2=l2, tol=tol, max_iterations=max_iterations,
+            max_seconds=max_seconds, seed=seed, progress=False if quiet or as_json else None,
+        )  # fmt: skip
+        found.save(path)
+        model = models.as_model(found, path)
+        if as_json:
+            output.print_json(models.record(model, 0))
+        elif not quiet:
+            output.print_model(model, 0, largest=False)
+        if found.message == "interrupted":
+            raise typer.Exit(INTERRUPTED)
+
+
+@app.command(no_args_is_help=True)
+def show(
+    path: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A file.npz that tcalc fit or save() wrote.")
+    ],
+    count: Annotated[
+        int, typer.Option("--largest", min=1, help="Entries of each column that are listed.")
+    ] = 5,
+    plot: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Draw loss and factors into a .png, .svg or .pdf."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what is in a fitted model: loss, weights, the largest entries of each component."""
+    from tensorcalculus.cli import models, output
+
+    with output.user_errors():
+        model = models.read_model(path)
+        if plot is not None:
+            models.draw(model, plot)
+        if as_json:
+            output.print_json(models.record(model, count))
+        else:
+            output.print_model(model, count)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from tensorcalculus.expr.words import properties, with_shape
 if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
     from tensorcalculus.cli.catalogue import Entry
+    from tensorcalculus.cli.models import Model
 
 USER_ERROR = 2
 CHECK_FAILED = 1
@@ -49,8 +50,10 @@ def user_errors() -> Iterator[None]:
         except CheckError as error:
             _complain("check failed", str(error))
             raise typer.Exit(CHECK_FAILED) from None
-        except (TensorCalculusError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
+        except (TensorCalculusError, OSError, ImportError) as error:
+            # A module that is missing by an oversight of ours is no error of the user; for optional
+            # ones an ImportError says what to install.
+            if isinstance(error, BrokenPipeError | ModuleNotFoundError):
                 raise
             _complain("error", str(error))
             raise typer.Exit(USER_ERROR) from None
@@ -139,6 +142,25 @@ def print_value(value: Any) -> None:
     _console().print(
         np.array2string(array, separator=", ", threshold=threshold, floatmode="unique")
     )
+
+
+def print_model(model: Model, count: int, largest: bool = True) -> None:
+    """A model and how it was found, then its components."""
+    from tensorcalculus.cli.models import components
+
+    console = _console()
+    for label, text in model.rows():
+        _line(console, label, text)
+    if not largest:
+        _line(console, "written to", model.path)
+        return
+    for component in components(model, count):
+        console.print()
+        _line(console, f"component {component['component']}", f"weight {component['weight']:.4g}")
+        width = max(len(mode["name"]) for mode in component["modes"])
+        for mode in component["modes"]:
+            entries = ", ".join(f"{e['label']}: {e['entry']:.3g}" for e in mode["largest"])
+            console.print(Text.assemble("  ", (mode["name"].ljust(width), "blue"), "  ", entries))
 
 
 def print_functions(found: Sequence[Entry]) -> None:

@@ -13,11 +13,14 @@ import numpy as np
 
 from tensorcalculus.errors import DegeneracyWarning, InputError, ShapeError
 from tensorcalculus.fit.als import als
+from tensorcalculus.fit.chunked_mttkrp import ChunkedData
 from tensorcalculus.fit.components import (
     Factors,
     ordered,
 )
 from tensorcalculus.fit.damped import levenberg_marquardt
+from tensorcalculus.fit.data.chunked import Chunked
+from tensorcalculus.fit.data.reading import read_data
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.mttkrp import CPData, DenseData
 from tensorcalculus.fit.quasi_newton import lbfgs
@@ -133,15 +136,16 @@ def _at_start(data: CPData, factors: Factors, l2: float) -> tuple[float, float, 
 
 
 def _data(name: str, x: Any) -> CPData:
-    if hasattr(x, "tocoo"):
-        x = SparseTensor.from_scipy(x)
-    elif type(x).__module__.startswith("sparse"):
-        x = SparseTensor.from_sparse(x)
-    if not isinstance(x, SparseTensor):
+    if "complex" in str(getattr(x, "dtype", "")):  # as no other data may be
         return DenseData(dense_input(x, 2, name))
-    if x.ndim < 2:
-        raise ShapeError(f"{name}: at least 2 modes are expected, not shape {x.shape}")
-    return SparseData(x)
+    data = read_data(x)
+    if len(data.shape) < 2:
+        raise ShapeError(f"{name}: at least 2 axes are expected, not shape {data.shape}")
+    if isinstance(data.values, Chunked):
+        return ChunkedData(data.values)
+    if isinstance(data.values, SparseTensor):
+        return SparseData(data.values)
+    return DenseData(dense_input(data.values, 2, name))
 
 
 def checked_modes(nonnegative: bool | Sequence[int], order: int) -> frozenset[int]:

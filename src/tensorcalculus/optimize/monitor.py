@@ -89,8 +89,15 @@ class Monitor:
         return False
 
     def norm(self, x: Array, g: Array) -> float:
-        """The largest entry of the projected gradient."""
-        return float(np.abs(self.problem.projected_gradient(x, g)).max(initial=0.0))
+        """The largest entry of the projected gradient, of a step that is no longer than ``x``.
+
+        An entry that moves to its bound gives the way to it instead of its slope, which says
+        nothing where gradients are far larger than the variables.
+        """
+        largest = float(np.abs(g).max(initial=0.0))
+        size = float(np.abs(x).max(initial=0.0))
+        step = min(1.0, size / largest) if 0 < size and 0 < largest < np.inf else 1.0
+        return float(np.abs(self.problem.projected_gradient(x, step * g)).max(initial=0.0)) / step
 
     def scale(self, x: Array, f: float) -> float:
         """What gradients are compared with: the first one, or value over size of the variables."""

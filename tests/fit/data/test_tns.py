@@ -123,6 +123,11 @@ def test_headers(tmp_path, head):
         tc.read_tns(written(tmp_path, head + "1 2 3 1.5\n"), shape=(4, 5, 7))
 
 
+@pytest.mark.parametrize("text", ["1 2 5\r", "1\x0b2\t5\r\n", "\n1 2 5\r\n\r\n", "1 2 5 \x0c\r\n"])
+def test_white_space_of_all_kinds(tmp_path, text):
+    assert tc.read_tns(written(tmp_path, text)).equals(SparseTensor([[0, 1]], [5.0]))
+
+
 def test_header_of_one_mode(tmp_path):
     x = tc.read_tns(written(tmp_path, "1\n9\n2\n3 1.5\n4 2\n"))
     assert x.equals(SparseTensor([[2], [3]], [1.5, 2], (9,)))
@@ -225,6 +230,12 @@ def test_written_and_read(tmp_path, ending, kind):
     assert (path.read_bytes()[:2] == b"\x1f\x8b") == ending.endswith("gz")
     y = tc.read_tns(path, shape=x.shape, dtype=kind)
     assert y.equals(x) and np.array_equal(y.indices, x.indices)
+
+
+def test_more_than_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tensorcalculus.networks.arrays._memory", lambda: 600)
+    with pytest.raises(InputError, match=r"x.tns: 50 cells would take 8.0e\+02 bytes, more than"):
+        tc.read_tns(written(tmp_path, GOOD))
 
 
 def test_nothing_but_the_tensor_grows(tmp_path, monkeypatch):

@@ -63,8 +63,9 @@ def dense_model(factors):
 
 @pytest.fixture
 def every_thread(monkeypatch):
-    """Threads for small work as well."""
+    """Threads for small work and long modes as well."""
     monkeypatch.setattr(threads_of_kernels, "WORTH", 1)
+    monkeypatch.setattr(threads_of_kernels, "PRIVATE", 1e9)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,24 @@ def test_the_same_result_each_time_and_for_any_order_of_points(every_thread):
         assert all((a == b).all() for a, b in zip(first[1], again[1], strict=True))
         plain = loss_and_gradients(Points(x.indices, x.values, x.shape), u, pair, threads=threads)
         np.testing.assert_allclose(plain[1][0], first[1][0], rtol=1e-12)
+
+
+def test_fewer_threads_where_their_arrays_would_take_more_than_the_data(monkeypatch):
+    monkeypatch.setattr(threads_of_kernels, "WORTH", 1)
+    asked = []
+    plain = threads_of_kernels._targets
+    monkeypatch.setattr(
+        threads_of_kernels, "_targets", lambda parts, _: asked.append(len(parts)) or plain(parts, _)
+    )
+    x, u = sparse((500, 4, 3), 5000), drawn((500, 4, 3), 16)
+    points = Points(x.indices, x.values, x.shape)
+    made = mttkrps(points, u, threads=8)
+    assert asked == []  # any two parts in random order share all 500 rows
+    for a, e in zip(made, dense_products(x.to_dense(), u), strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-12)
+    for a, e in zip(mttkrps(Points.ordered(x), u, threads=8), made, strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-12)
+    assert asked == [8]
 
 
 def test_sums_of_many_points_keep_their_digits():

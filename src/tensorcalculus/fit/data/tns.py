@@ -17,6 +17,7 @@ from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.fit.data.cells import CellKeys, first_repetition, index_type, repeated
 from tensorcalculus.fit.data.decimal_text import MARGIN, decimals, edges, integers
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
+from tensorcalculus.networks.arrays import check_memory
 
 BLOCK = 2**18
 """Bytes that are read at once; what is made of them on the way lies in the cache."""
@@ -226,7 +227,7 @@ class _Reader:
         """Learn from the first lines how many words a line has; what is no cell becomes blank."""
         at = MARGIN
         for number, line in enumerate(_lines_of(text)):
-            words = _shown(line, len(line)).split()
+            words = [w.decode("ascii", "backslashreplace") for w in line.tobytes().split()]
             if words:
                 told = self._is_header(words, text, number)
                 if not told:
@@ -292,7 +293,7 @@ class _Reader:
             # A line ends right behind each group of words: then none ends elsewhere.
             behind = text[ends[:, -1]]
             if behind[0] == 13:
-                behind = np.where(behind == 13, text[ends[:, -1] + 1], behind)
+                behind = text[ends[:, -1] + (behind == 13)]
             if (behind == 10).all():
                 return _Lines(text, starts, ends, None)
             starts, ends = starts.reshape(-1), ends.reshape(-1)
@@ -354,7 +355,11 @@ class _Reader:
         """Room for so many more; the memory is given more pages, not copied."""
         room = len(self.values)
         if self.count + n > room:
-            self._resize(max(self.count + n, room + room // 2))
+            room = max(self.count + n, room + room // 2)
+            size = room * (self.cells.shape[1] * self.cells.itemsize + self.values.itemsize)
+            what = f"{self.path}: {room} cells"
+            check_memory(size, np.empty(0, np.uint8), what, "read a part of the file")
+            self._resize(room)
 
     def _resize(self, rows: int) -> None:
         self.cells.resize((rows, self.cells.shape[1]), refcheck=False)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tensorcalculus.fit.components import Factors
+from tensorcalculus.fit.data.blocks import blocks_of, rows_in
 from tensorcalculus.fit.data.chunked import Block, Chunked
-from tensorcalculus.fit.data.observed import Observed
+from tensorcalculus.fit.data.observed import Observed, cleared
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells
 from tensorcalculus.fit.losses import Loss
-
-Ask = Callable[[Cells], Any]
 
 
 class ChunkedCells:
@@ -40,14 +40,13 @@ class ChunkedCells:
         assert isinstance(values, Chunked)
         self.shape = found.data.shape
         self.count = found.count
-        of_dask = type(values.source).__module__.startswith("dask")
-        self._blocks = _DaskBlocks(found, loss) if of_dask else _LocalBlocks(found, loss)
+        self._blocks = blocks_of(values, partial(_cells, loss), found.known_in)
         self._known: list[tuple[float, list[np.ndarray], float, list[np.ndarray]]] | None = None
 
     def value_gradients(self, factors: Sequence[np.ndarray]) -> tuple[float, Factors]:
         """The sum of the losses, and its gradient by each factor ``[n_k, r]``."""
         places = self._blocks.places
-        rows = [[u[part] for u, part in zip(factors, where, strict=True)] for where in places]
+        rows = [rows_in(where, factors) for where in places]
         total, gradients = [], [np.zeros_like(u) for u in factors]
         found = self._blocks.ask(_value_gradients, rows)
         for where, (value, parts) in zip(places, found, strict=True):
@@ -89,8 +88,8 @@ def _sums(cells: Any) -> tuple[Any, Any, int]:
     return cells.moments(), slices, cells.count
 
 
-def _cells(values: Any, known: np.ndarray | None, loss: Loss, where: Block) -> Cells:
-    """A block with its loss, checked."""
+def _cells(loss: Loss, values: Any, where: Block, known: np.ndarray | None) -> Cells:
+    """A block with its loss, checked.  Called in the processes of a cluster."""
     if type(values).__module__.startswith("sparse"):
         from tensorcalculus.fit.generalized.sparse_cells import SparseCells
 
@@ -101,8 +100,6 @@ def _cells(values: Any, known: np.ndarray | None, loss: Loss, where: Block) -> C
             cells = np.argwhere(~known)
             missing = SparseTensor(cells, np.zeros(len(cells)), stored.shape)
         return SparseCells(stored, loss, missing)
-    from tensorcalculus.fit.data.observed import cleared
-
     dense = np.ascontiguousarray(np.asarray(values, dtype=_float(values.dtype)))
     dense = cleared(dense, known, "X", [part.start for part in where])
     loss.check(dense)
@@ -111,50 +108,3 @@ def _cells(values: Any, known: np.ndarray | None, loss: Loss, where: Block) -> C
 
 def _float(kind: np.dtype) -> type:
     return np.float32 if kind == np.float32 else np.float64
-
-
-class _LocalBlocks:
-    """Blocks that are read from a disk in each pass: one is in memory at a time."""
-
-    def __init__(self, found: Observed, loss: Loss) -> None:
-        assert isinstance(found.data.values, Chunked)
-        self._found, self._loss, self._array = found, loss, found.data.values
-        self.places = self._array.grid()
-
-    def ask(self, question: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> Any:
-        """A function of the cells of each block and more, in the order of the blocks."""
-        for (where, values), more in zip(self._array.blocks(), arguments, strict=True):
-            known = self._found.known_in(where)
-            yield question(_cells(values, known, self._loss, where), *more)
-
-
-class _DaskBlocks:
-    """Blocks that stay with the scheduler of dask, one for each chunk."""
-
-    def __init__(self, found: Observed, loss: Loss) -> None:
-        from dask.base import compute, persist
-        from dask.delayed import delayed
-
-        assert isinstance(found.data.values, Chunked)
-        array = found.data.values.source
-        edges = found.data.values.edges
-        self._delayed = delayed(_answer, pure=False)
-        self._compute = compute
-        chunks = array.to_delayed()
-        self.places: list[Block] = []
-        made = []
-        prepare = delayed(_cells, pure=False)
-        for index in np.ndindex(chunks.shape):
-            where = tuple(slice(e[i], e[i + 1]) for e, i in zip(edges, index, strict=True))
-            self.places.append(where)
-            made.append(prepare(chunks[index], found.known_in(where), loss, where))
-        self._cells = persist(*made)
-
-    def ask(self, question: Callable[..., Any], arguments: Sequence[Sequence[Any]]) -> Any:
-        """A function of the cells of each block and more, in the order of the blocks."""
-        tasks = zip(self._cells, arguments, strict=True)
-        return self._compute(*[self._delayed(question, cells, *more) for cells, more in tasks])
-
-
-def _answer(question: Callable[..., Any], cells: Cells, *more: Any) -> Any:
-    return question(cells, *more)

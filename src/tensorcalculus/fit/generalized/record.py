@@ -15,7 +15,7 @@ from tensorcalculus.errors import InputError
 from tensorcalculus.fit.data.labels import Labelled, Labels
 from tensorcalculus.fit.losses import Loss
 from tensorcalculus.networks.arrays import Array, numpy_of
-from tensorcalculus.networks.formats.cp import CP
+from tensorcalculus.networks.formats.cp import CP, Diagnosis
 from tensorcalculus.optimize.record import Iteration
 
 
@@ -69,6 +69,12 @@ class GCPFit(Labelled, Rows):
         """The loss, with its penalty, at the start and after each iteration."""
         return np.array([entry.value for entry in self.record])
 
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """Whether components cancel each other, and their cosines (congruences)."""
+        factors = [np.asarray(numpy_of(u), dtype=np.float64) for u in self.factors]
+        return CP(factors, self.weights).diagnose()
+
     def predict(self, indices: Any) -> np.ndarray:
         """Expected values of cells, given by their indices ``[n, d]``.
 
@@ -112,6 +118,7 @@ class GCPFit(Labelled, Rows):
             ("value", f"{self.value:.8g} over {self.cells} cells (mean {mean:.4g})"),
             ("converged", f"{'yes' if self.converged else 'no'}: {self.message}"),
             ("work", f"{self.iterations} iterations, {self.seconds:.3g} s by {self.method}{more}"),
+            ("components", str(self.diagnosis)),
             ("weights", weights + (", …" if self.rank > 8 else "")),
         ]
 

@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 
 from tensorcalculus.errors import InputError
-from tensorcalculus.fit.components import Factors
+from tensorcalculus.fit.components import Factors, balanced
 from tensorcalculus.fit.generalized.objective import Cells
 from tensorcalculus.fit.losses import Loss
 from tensorcalculus.fit.start import given_factors
@@ -59,7 +59,7 @@ def first_factors(
     else:
         gram = np.prod([u.T @ u / len(u) for u in made], axis=0)
         size = math.sqrt(float(gram.sum())) or 1.0
-        made = [u * ((math.sqrt(square) or 1.0) / size) ** (1 / order) for u in made]
+        made = balanced([u * ((math.sqrt(square) or 1.0) / size) ** (1 / order) for u in made])
     return [np.abs(u) if k in modes else u for k, u in enumerate(made)]
 
 

@@ -29,12 +29,6 @@ BLOCK = 128
 """Points that are taken in three steps: models, slopes, gradients.  Their rows stay in the cache,
 and the step in the middle is a loop without calls."""
 
-AHEAD = 12
-"""Points by which rows are fetched ahead where factors are larger than the cache."""
-
-CACHED = 1 << 25
-"""Bytes of factors from which fetching ahead pays although points are ordered."""
-
 
 def loss_and_gradients(
     points: Points,
@@ -241,7 +235,6 @@ class _Key:
     wide: bool
     values: str
     weights: str
-    fetching: bool
 
 
 def _key(points: Points, factors: list[np.ndarray], task: str) -> _Key:
@@ -249,7 +242,6 @@ def _key(points: Points, factors: list[np.ndarray], task: str) -> _Key:
         task, points.order, factors[0].shape[1], factors[0].dtype == np.float32,
         points.indices.dtype == np.int64, points.values.dtype.name,
         "" if points.weights is None else points.weights.dtype.name,
-        sum(u.nbytes for u in factors) > CACHED,
     )  # fmt: skip
 
 
@@ -278,9 +270,9 @@ def _products(key: _Key) -> Callable[..., float]:
     one = key.task.startswith("mode")
     mode = int(key.task.split()[1]) if one else None
     rows = row_products(key.order, key.rank, key.single, key.wide, mode)
-    add, fetch = rows.add_one if one else rows.add_all, rows.fetch
+    add = rows.add_one if one else rows.add_all
     stride = key.order * (8 if key.wide else 4)
-    weighted, fetching, ahead = bool(key.weights), key.fetching, AHEAD
+    weighted = bool(key.weights)
     target = _first(key) if one else _same(key)
 
     def run(
@@ -288,8 +280,6 @@ def _products(key: _Key) -> Callable[..., float]:
     ) -> float:
         into = target(sums)
         for p in range(start, stop):
-            if fetching:
-                fetch(factors, indices + min(p + ahead, stop - 1) * stride)
             # `float` of a float32 is one again in compiled code.
             slope = np.float64(values[p])
             if weighted:
@@ -303,10 +293,9 @@ def _products(key: _Key) -> Callable[..., float]:
 def _losses(key: _Key, pair: Callable[..., Any]) -> Callable[..., float]:
     """Loss and gradients: models of a block of points, their slopes, then the sums."""
     rows = row_products(key.order, key.rank, key.single, key.wide)
-    model, add, fetch = rows.model, rows.add_all, rows.fetch
+    model, add = rows.model, rows.add_all
     stride = key.order * (8 if key.wide else 4)
     slopes, valued, weighted = key.task != "value", key.task != "gradients", bool(key.weights)
-    fetching, ahead, block = key.fetching, AHEAD, BLOCK
     numba = import_numba(NEEDED_BY)
 
     # Lanes may be summed in any order; NaN and infinities stay what they are.
@@ -320,14 +309,12 @@ def _losses(key: _Key, pair: Callable[..., Any]) -> Callable[..., float]:
     def run(
         indices: int, values: Any, weights: Any, factors: Any, sums: Any, start: int, stop: int
     ) -> float:
-        m, s, terms = np.empty(block), np.empty(block), np.empty(block)
+        m, s, terms = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
         total = lost = 0.0
-        for first in range(start, stop, block):
-            count = min(block, stop - first)
+        for first in range(start, stop, BLOCK):
+            count = min(BLOCK, stop - first)
             at = indices + first * stride
             for q in range(count):
-                if fetching:
-                    fetch(factors, indices + min(first + q + ahead, stop - 1) * stride)
                 m[q] = model(factors, at + q * stride)
             for q in range(count):
                 w = np.float64(weights[first + q]) if weighted else 1.0

@@ -60,6 +60,12 @@ class Points:
         return len(self.values)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        weights = 0 if self.weights is None else self.weights.nbytes
+        return self.indices.nbytes + self.values.nbytes + weights
+
+    @property
     def order(self) -> int:
         """The number of modes."""
         return len(self.shape)

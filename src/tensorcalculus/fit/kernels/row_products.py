@@ -15,9 +15,6 @@ VECTOR = 32
 UNROLLED = 64
 """Columns that are written out; of more there is a loop over blocks of so many."""
 
-LINE = 64
-"""Bytes of a line of the cache."""
-
 
 @dataclass(frozen=True)
 class RowProducts:
@@ -34,8 +31,6 @@ class RowProducts:
     """``add_all(G, U, i, s)``: ``G_k[i_k, r] += s*prod_{j != k} U_j[i_j, r]`` for all k."""
     add_one: Any
     """``add_one(G, U, i, s)``: the same for one mode; `G` is a single address."""
-    fetch: Any
-    """``fetch(U, i)``: the rows will be needed soon."""
 
 
 def pieces(columns: int, width: int) -> list[tuple[int, int]]:
@@ -194,19 +189,4 @@ def row_products(
 
         return types.void(sums, bases, point, slope), made
 
-    @intrinsic
-    def fetch(typing: Any, bases: Any, point: Any) -> Any:
-        def made(context: Any, b: Any, signature: Any, args: Any) -> Any:
-            byte = ir.IntType(8).as_pointer()
-            kind = ir.FunctionType(ir.VoidType(), [byte, int32, int32, int32])
-            prefetch = b.module.declare_intrinsic("llvm.prefetch", (byte,), kind)
-            # For reading, to be kept near, data rather than instructions.
-            how = [ir.Constant(int32, v) for v in (0, 3, 1)]
-            for address in rows(b, *args):
-                for at in range(0, min(rank, UNROLLED) * size, LINE):
-                    b.call(prefetch, [b.inttoptr(b.add(address, constant(at)), byte), *how])
-            return context.get_dummy_value()
-
-        return types.void(bases, point), made
-
-    return RowProducts(model, add_all, add_one, fetch)
+    return RowProducts(model, add_all, add_one)
