@@ -34,7 +34,9 @@ def amino_acids() -> dict[int, float]:
         result = tc.cp_als(data.values, rank, starts=3, progress=False)
         found[rank] = 100 * result.explained
         consistency = result.diagnosis.core_consistency
-        print(f"  {rank} components explain {found[rank]:.2f} %, core consistency {consistency:.0f}")
+        print(
+            f"  {rank} components explain {found[rank]:.2f} %, core consistency {consistency:.0f}"
+        )
     emission, excitation = (
         data.labels[k][np.abs(result.factors[k]).argmax(axis=0)] for k in (1, 2)
     )

@@ -44,9 +44,7 @@ def interleukin(splits: int) -> dict[int, float]:
     print(f"interleukin-2: {data.values.shape}, {1 - known.mean():.1%} of the cells are missing")
     found = {}
     for rank in (1, 2, 3, 4):
-        result = tc.gcp(
-            data.values, rank, mask=known, nonnegative=True, starts=3, progress=False
-        )
+        result = tc.gcp(data.values, rank, mask=known, nonnegative=True, starts=3, progress=False)
         share = 100 * (1 - result.value / np.sum(data.values[known] ** 2))
         found[rank], error = imputed(data.values, rank, splits, True)
         print(
@@ -80,7 +78,9 @@ def serology(splits: int) -> dict[int, float]:
             result = tc.cp_opt(data.values, rank, progress=False)
         found[rank], error = imputed(data.values, rank, splits, False)
         about = result.diagnosis
-        state = "degenerate" if about.degenerate else f"core consistency {about.core_consistency:.0f}"
+        state = (
+            "degenerate" if about.degenerate else f"core consistency {about.core_consistency:.0f}"
+        )
         print(
             f"  {rank} components explain {100 * result.explained:.1f} %, {state};"
             f" of hidden cells {found[rank]:.1f} ± {error:.1f} %"

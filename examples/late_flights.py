@@ -70,7 +70,13 @@ def held_out(x: tc.SparseTensor, seed: int) -> dict[str, float]:
         values = []
         for options in tries:
             result = tc.gcp(
-                fitted, RANK, mask="stored", seed=seed, max_iterations=300, progress=False, **options
+                fitted,
+                RANK,
+                mask="stored",
+                seed=seed,
+                max_iterations=300,
+                progress=False,
+                **options,
             )
             values.append(auc(x.values[hidden], result.predict(x.indices[hidden])))
         found[name] = max(values)

@@ -107,7 +107,9 @@ def main(starts: tuple[int, int] = (100, 3), minutes: float | None = None) -> di
         long = minutes is not None and n == 3
         good, tried, model = success(find, 10**6 if long else count, 60 * (minutes or 1e9))
         seconds = (perf_counter() - began) / tried
-        print(f"{n} x {n} matrices: {good} of {tried} random starts are exact, {seconds:.3g} s each")
+        print(
+            f"{n} x {n} matrices: {good} of {tried} random starts are exact, {seconds:.3g} s each"
+        )
         if model is None:
             continue
         a, b = rng.standard_normal((2, n, n))

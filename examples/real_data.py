@@ -111,7 +111,9 @@ def rainfall() -> Data:
     rain = np.full((len(regions), 12, 115), np.nan)
     rows = np.searchsorted(regions, table["SUBDIVISION"].to_numpy(dtype=str))
     rain[rows, :, table["YEAR"].to_numpy() - 1901] = table[months].to_numpy(dtype=np.float64)
-    return Data(rain, ("region", "month", "year"), (regions, np.array(months), 1901 + np.arange(115)))
+    return Data(
+        rain, ("region", "month", "year"), (regions, np.array(months), 1901 + np.arange(115))
+    )
 
 
 def interleukin() -> Data:

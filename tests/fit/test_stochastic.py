@@ -72,7 +72,7 @@ def test_without_taking_epochs_back_it_diverges():
     assert result.value < first - 0.2 * abs(first)
 
 
-def test_epochs_that_fail_are_taken_back_and_the_rate_falls():
+def test_epochs_that_fail_are_taken_back_and_the_rate_falls(tmp_path):
     x, _ = counts()
     result = tc.gcp(x, 2, loss="poisson", method=tc.Adam(rate=0.3, epoch_iterations=150))
     record = result.record
@@ -88,6 +88,8 @@ def test_epochs_that_fail_are_taken_back_and_the_rate_falls():
     assert fails == 3 and record[-1].failed and result.converged
     assert "3 epochs failed, the last at the rate 3e-03" in result.message
     assert "failed" in record[-1].told() and "rate 3e-03" in record[-1].told()
+    back = tc.GCPFit.load(result.save(tmp_path / "model"))
+    assert back.record == record and repr(back) == repr(result)
     # All cells are in the sample for values, so that the estimate is the loss.
     m = result.model.to_dense()
     assert result.value == pytest.approx(float(np.sum(m - x * np.log(m + 1e-10))), rel=1e-9)
