@@ -151,6 +151,29 @@ def test_a_seed_gives_one_result_and_starts_take_the_best() -> None:
     assert several.value <= one.value
 
 
+def test_starts_in_threads_give_what_one_after_the_other_gives() -> None:
+    x = data_for(LOSSES["poisson"], (6, 5, 4))
+    one, two = (tc.gcp(x, 3, loss="poisson", starts=4, n_jobs=n) for n in (1, 3))
+    assert one.start_values == two.start_values
+    np.testing.assert_array_equal(one.factors[1], two.factors[1])
+    with pytest.raises(tc.InputError, match="n_jobs"):
+        tc.gcp(x, 3, starts=2, n_jobs=0)
+    with pytest.raises(tc.InputError, match="n_jobs=1"):
+        tc.gcp(x, 3, starts=2, n_jobs=2, checkpoint="here.npz")
+
+
+def test_an_interrupt_ends_starts_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tensorcalculus.fit.generalized import driver
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver, "wait", interrupted)
+    x = data_for(LOSSES["poisson"], (30, 20, 20))
+    result = tc.gcp(x, 5, loss="poisson", starts=3, n_jobs=2, tol=0, max_iterations=100_000)
+    assert result.message == "interrupted" and np.isfinite(result.value)
+
+
 def test_large_counts_in_a_logarithmic_model_start_in_range() -> None:
     rng = np.random.default_rng(8)
     x = rng.poisson(5000.0, (6, 5, 4)).astype(float)

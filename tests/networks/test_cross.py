@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 import tensorcalculus.networks as tn
 from tensorcalculus.errors import EvaluationError, InputError, ShapeError
+from tensorcalculus.networks.cross.black_box import BlackBox
+from tensorcalculus.networks.cross.climbing import climb
 from tensorcalculus.networks.cross.maxvol import maxvol, rect_maxvol
 from tensorcalculus.networks.cross.skeleton import skeleton
 
@@ -379,3 +381,25 @@ def test_ising_integrals_on_a_cube(n, expected):  # item 17
     value, t = integral(f, n - 1, n=12, tol=1e-10)
     assert t.info.converged
     assert value == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_climbs_go_where_the_dense_difference_is_largest(beside: bool):
+    """One mode after the other, as coordinate ascent on the dense array."""
+    rng = np.random.default_rng(3)
+    shape = (4, 1, 5, 3, 2)
+    dense = rng.standard_normal(shape)
+    train = tn.TT.random(shape, 3, seed=4)
+    off = np.abs(dense - train.to_dense()) if beside else np.abs(dense)
+    box = BlackBox(lambda i: dense[tuple(i.T)], shape, 10**5, rng)
+    starts = np.stack([rng.integers(0, n, 20) for n in shape], axis=1)
+    found = climb(box, list(train.cores) if beside else None, starts, rounds=2)
+    expected = set()
+    for start in starts:
+        point = list(start)
+        for _ in range(2):
+            for k in range(len(shape)):
+                fibre = off[tuple(slice(None) if j == k else i for j, i in enumerate(point))]
+                point[k] = int(np.argmax(fibre))
+        expected.add(tuple(point))
+    assert {tuple(p) for p in found.tolist()} == expected

@@ -316,6 +316,14 @@ def test_random(name):
         )
 
 
+@formats
+def test_no_array_without_asking(name):
+    t = made(name, "random", (3, 3), 2, "float64", 0, "numpy").format
+    for call in (np.asarray, np.array, np.linalg.norm, lambda x: np.asarray(x, dtype=float)):
+        with pytest.raises(TypeError, match=r"to_dense|ufunc"):
+            call(t)
+
+
 def test_cp_weights():
     weights = np.array([1.0, -2.0])
     u, v = np.eye(3)[:, :2], np.eye(2)

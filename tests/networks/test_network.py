@@ -225,6 +225,7 @@ def test_renaming_and_inner():
         ({"A": "row r"}, "rov", "Did you mean 'row'"),
         ({"A b": "i"}, "i", "expected an identifier"),
         ({"A": "i 2"}, "i", "core A has the label '2'"),
+        ({"A": "i j", "B": 5}, "i", "core B has the labels 5; expected a text"),
         ([("A", "i"), ("A", "i j")], "i", "stands with 1 labels and with 2"),
         (["Ai"], "i", "not a pair of a name and labels"),
     ],
@@ -235,6 +236,8 @@ def test_declarations_are_checked(cores, output, message):
 
 
 def test_errors_of_sizes_and_names():
+    with pytest.raises(InputError, match=r"sizes has i=-3; expected a length"):
+        tc.network({"A": "i j"}, sizes={"i": -3})
     with pytest.raises(InputError, match=r"sizes has the label 'q'"):
         tc.network({"A": "i"}, "i", sizes={"q": 2})
     with pytest.raises(ShapeError, match=r"label i has size 3, and 2|label j has size 3, and 2"):

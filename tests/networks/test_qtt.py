@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.special import erf, sici
 
 import tensorcalculus.networks as tn
-from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.errors import EvaluationError, InputError, ShapeError
 from tensorcalculus.networks.arrays import namespace
 
 
@@ -296,6 +296,11 @@ def test_sine_integral():  # item 18
         (lambda: tn.QTT.exp(1, 3, (1, 1)), InputError, "interval"),
         (lambda: tn.QTT.from_function(np.sin, 0), InputError, "bits"),
         (lambda: tn.QTT.from_function(lambda x: 1.0, 3), ShapeError, "gave shape"),
+        (
+            lambda: tn.QTT.from_function(lambda x: np.where(x == 0.25, np.nan, x), 3),
+            EvaluationError,
+            "f gave nan at x = 0.25, at 1 of 8",
+        ),
         (lambda: tn.QTT.exp(1, 3) + tn.QTT.exp(1, 3, (0, 2)), InputError, "intervals"),
         (lambda: tn.TTMatrix([]), ShapeError, "at least one"),
         (lambda: tn.TTMatrix([np.ones((1, 2, 2, 2))]), ShapeError, "last bond"),

@@ -289,6 +289,8 @@ def test_objects_do_not_change():
         (lambda: tn.TT.ones((2, 3)).integrate([np.ones(2)]), ShapeError, "2 vectors"),
         (lambda: tn.TT.ones((2, 3)).integrate({0: np.ones(3)}), ShapeError, r"\(2,\) is expected"),
         (lambda: tn.TT.ones(()), ShapeError, "positive integers"),
+        (lambda: tn.TT.random((2.5, 3), 1), ShapeError, "positive integers"),
+        (lambda: tn.TT.cross(lambda i: i[:, 0], (2.5, 3)), ShapeError, "cross: shape: positive"),
         (lambda: tn.TT.random((2, 3), (1, 2)), ShapeError, "rank"),
         (lambda: tn.TT.from_dense(np.array([1.0, np.nan])), InputError, "NaN or inf"),
         (lambda: tn.TT.from_dense(np.ones((2, 0))), ShapeError, "length 0"),

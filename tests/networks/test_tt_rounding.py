@@ -232,6 +232,15 @@ def test_products_of_falling_singular_values_elsewhere(library):
     check_falling(x.multiply(y, 1e-12), exact, 1e-12, r)
 
 
+def test_no_digits_are_lost_where_a_sketch_has_all_columns():
+    """Near the last mode a sketch is as wide as what it sketches: taken as it is, for any seed."""
+    t, ones = falling(4, 12, 12), padded(tn.TT.ones((12,) * 4), 5)
+    x = padded(t, 15)
+    for seed in range(50):
+        made = x.multiply(ones, 1e-12, seed=seed)
+        assert float((made - t).norm() / t.norm()) < 2e-14
+
+
 @pytest.mark.parametrize("rank", [6, 12])
 def test_product_without_its_cores(rank):
     t, s = (padded(tn.TT.random((6,) * 7, 3, seed=k), rank, k) for k in (1, 2))

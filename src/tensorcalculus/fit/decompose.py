@@ -198,6 +198,7 @@ def gcp(
     progress: bool | Callable[[Any], Any] | None = None,
     checkpoint: str | Path | None = None,
     resume: str | Path | None = None,
+    n_jobs: int = 1,
 ) -> GCPFit:
     r"""A generalised CP model: the loss of each cell is any function of the datum and the model.
 
@@ -256,6 +257,8 @@ def gcp(
     resume
         Such a file: the fit goes on from there, and gives to the last bit what one without a break
         gives.  Data and arguments are those of that fit; limits and ``progress`` may be others.
+    n_jobs
+        How many starts run at a time, in threads.  Results are the same for any number.
 
     Returns
     -------
@@ -287,7 +290,7 @@ def gcp(
 
     return fit(
         X, rank, loss, parameters, mask, missing, method, nonnegative, start, starts, l2, tol,
-        max_iterations, max_seconds, seed, progress, checkpoint, resume,
+        max_iterations, max_seconds, seed, progress, checkpoint, resume, n_jobs,
     )  # fmt: skip
 
 

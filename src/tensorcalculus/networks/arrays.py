@@ -167,6 +167,18 @@ def gaussian(shape: tuple[int, ...], x: Array, rng: np.random.Generator) -> Arra
     return like(values, x)
 
 
+def uniform(shape: tuple[int, ...], x: Array, rng: np.random.Generator) -> Array:
+    """Independent numbers of mean 0 and variance 1 from an interval, of the type of `x`.
+
+    For sketches they do what normal ones do (bounded, with a density: no two columns agree by
+    chance, as signs would), and take a fifth of the time to draw.
+    """
+    values = rng.random((*shape, 2) if is_complex(x) else shape)
+    values -= 0.5
+    values *= math.sqrt(6 if is_complex(x) else 12)
+    return like(values.view(np.complex128)[..., 0] if is_complex(x) else values, x)
+
+
 def qr(x: Array) -> tuple[Array, Array]:
     """The thin QR factorisation."""
     q, r = namespace(x).linalg.qr(x)

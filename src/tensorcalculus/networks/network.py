@@ -404,6 +404,9 @@ def network(
     legs = _labels(output, "output")
     known = dict.fromkeys(i for c in made for i in c.legs)
     dims = {i: dim(n) for i, n in (sizes or {}).items()}
+    for i, d in dims.items():
+        if d.value is not None and d.value < 0:
+            raise InputError(f"sizes has {i}={d}; expected a length that is not negative")
     for what, used in (("output", legs), ("sizes", dims)):
         for i in used:
             if i not in known:
@@ -415,6 +418,8 @@ def network(
 
 
 def _labels(given: str | Sequence[str], what: str) -> tuple[str, ...]:
+    if not isinstance(given, Iterable):
+        raise InputError(f"{what} has the labels {given!r}; expected a text such as 'i r'")
     labels = given.replace(",", " ").split() if isinstance(given, str) else tuple(given)
     for i in labels:
         if not (isinstance(i, str) and i.isidentifier()):

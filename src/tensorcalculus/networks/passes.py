@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from math import inf
 from typing import Any
 
 from tensorcalculus.compiler.cost import short
 from tensorcalculus.compiler.targets import TARGETS, Target
 from tensorcalculus.errors import InputError
-from tensorcalculus.networks.layouts import choose
+from tensorcalculus.networks.orders import choose
 from tensorcalculus.networks.structure import Legs, Structure, placed, taken
 from tensorcalculus.networks.sweeps import Array, Writer
 from tensorcalculus.networks.tree import Tree, search, sliced
@@ -88,7 +87,7 @@ class Environments:
         """Where the derivative by each core stands among these, if no core has several."""
         self._whole = self.reduced.legs == structure.legs
         """Whether no core has a diagonal, or a label of its own."""
-        self.tree, self.layouts = self._quickest(search(self.reduced, effort))
+        self.tree, self.layouts = choose(search(self.reduced, effort), bool(wanted))
         if memory_limit is not None:
             self._slice(memory_limit, effort)
 
@@ -103,19 +102,6 @@ class Environments:
         """The same object for the same arguments."""
         return _environments(structure, target.name, wanted, memory_limit, effort)
 
-    def _quickest(self, trees: Sequence[Tree]) -> tuple[Tree, list[Legs]]:
-        """Of trees, the quickest first, the one of least time when axes are moved as well.
-
-        The way up tells which; for that tree orders are chosen for what will be run.
-        """
-        best, layouts, least = trees[0], [], inf
-        for tree in trees:
-            if tree.time < least:
-                found, moving = choose(tree)
-                if tree.time + moving < least:
-                    best, layouts, least = tree, found, tree.time + moving
-        return best, choose(best, both=True)[0] if self.wanted else layouts
-
     def _slice(self, limit: float, effort: int) -> None:
         whole = self.tree
         largest = max((whole.structure.count(tuple(g)) for g in whole.labels), default=1)
@@ -126,7 +112,7 @@ class Environments:
             tree = sliced(self.reduced, effort, largest)
             if tree == self.tree:
                 continue
-            self.tree, self.layouts = self._quickest([tree])
+            self.tree, self.layouts = choose([tree], bool(self.wanted))
             self._passes.clear()
             peak = self._pass("gradients").peak + self._whole_results()
             least = min(peak, least)

@@ -14,8 +14,9 @@ from math import prod
 from typing import NamedTuple
 
 from tensorcalculus.compiler.targets import Target
-from tensorcalculus.networks.layouts import arrange, turn_pays
+from tensorcalculus.networks.layouts import arrange
 from tensorcalculus.networks.structure import Legs
+from tensorcalculus.networks.timing import turn_pays
 from tensorcalculus.networks.tree import Tree
 
 SMALL_PRODUCT = 40**3
@@ -123,17 +124,13 @@ class Writer:
             first, second = self.reshaped(x, (b, k)), self.reshaped(y, (b, k))
             return self.assigned(f"({first} * {second}).sum(-1)", legs, shape)
         if batch:
-            first = self.matrix(x, batch, rows, summed, (b, m, k))
-            second = self.matrix(y, batch, summed, columns, (b, k, n))
+            first, second = self.factors(x, y, (batch, batch), rows, columns, summed)
             return self.assigned(self.target.call("matmul", first, second), legs, (b, m, n))
-        first = self.matrix(x, (), rows, summed, (*row, k))
-        second = self.matrix(y, (), summed, columns, (k, *column))
-        turned = rows and columns and (x.legs, y.legs) == (rows + summed, columns + summed)
-        if turned and self.target.name == "numpy" and turn_pays(m * n * k, m * k, n * k):
-            if n <= m:
-                second = f"{second}.copy()"
-            else:
-                first = f"{self.reshaped(x, (m, k))}.T.copy().T"
+        if not rows or not columns:
+            first = self.matrix(x, (), rows, summed, (*row, k))
+            second = self.matrix(y, (), summed, columns, (k, *column))
+        else:
+            first, second = self.factors(x, y, ((), ()), rows, columns, summed)
         if self.target.functional or m * n * k > SMALL_PRODUCT:
             return self.assigned(f"{first} @ {second}", legs, shape)
         return self.assigned(f"{first}.dot({second})", legs, shape)
@@ -142,15 +139,39 @@ class Writer:
         self, x: Array, y: Array, outer: Legs, rows: Legs, columns: Legs, summed: Legs
     ) -> Array:
         """A product for each value of labels that two of the three arrays begin with."""
-        layers, m, n, k = (self.count(g) for g in (outer, rows, columns, summed))
+        layers, m, n = (self.count(g) for g in (outer, rows, columns))
         lead = [outer if a.legs[: len(outer)] == outer else () for a in (x, y)]
-        first = self.matrix(x, lead[0], rows, summed, (layers,) * bool(lead[0]) + (m, k))
-        second = self.matrix(y, lead[1], summed, columns, (layers,) * bool(lead[1]) + (k, n))
+        first, second = self.factors(x, y, (lead[0], lead[1]), rows, columns, summed)
         text = self.target.call("matmul", first, second)
         made = self.assigned(text, outer + rows + columns, (layers, m, n))
         if all(lead):
             made = self.assigned(f"{made.name}.sum(0)", rows + columns, (m, n))
         return made
+
+    def factors(
+        self, x: Array, y: Array, leads: tuple[Legs, Legs], rows: Legs, columns: Legs, summed: Legs
+    ) -> tuple[str, str]:
+        """Two matrices, or stacks of them, as views; where it pays one is copied transposed."""
+        m, n, k = (self.count(g) for g in (rows, columns, summed))
+        lead = [(self.count(g),) * bool(g) for g in leads]
+        first = self.matrix(x, leads[0], rows, summed, (*lead[0], m, k))
+        second = self.matrix(y, leads[1], summed, columns, (*lead[1], k, n))
+        turned = (x.legs, y.legs) == (leads[0] + rows + summed, leads[1] + columns + summed)
+        if turned and self.target.name == "numpy":
+            # An array of its own, so that it counts as memory.
+            layers = max(prod(lead[0]), prod(lead[1]))
+            entries = prod(lead[0]) * m * k, prod(lead[1]) * n * k
+            if turn_pays(m * n * k, layers, min(entries)):
+                if entries[1] <= entries[0]:
+                    legs, shape = leads[1] + summed + columns, (*lead[1], k, n)
+                    second = self.assigned(f"{second}.copy()", legs, shape).name
+                else:
+                    legs, shape = leads[0] + summed + rows, (*lead[0], k, m)
+                    axes = (*range(len(lead[0])), len(lead[0]) + 1, len(lead[0]))
+                    copy = f"{self.target.transposed(first, axes)}.copy()"
+                    copied = self.assigned(copy, legs, shape).name
+                    first = self.target.transposed(copied, axes)
+        return first, second
 
     def matrix(
         self, a: Array, batch: Legs, first: Legs, second: Legs, shape: tuple[int, ...]

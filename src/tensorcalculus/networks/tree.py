@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from tensorcalculus.networks.structure import Legs, Structure
+from tensorcalculus.networks.timing import product_time
 
 OPTIMAL = 8
 """Operands up to which all orders are searched."""
@@ -21,8 +22,6 @@ KEPT = 3
 _SEARCHED = 240
 """Operands of all trees that are looked for, together; one tree is looked for in any case."""
 _WEIGHTS = (16, 64)
-_CALL, _PRODUCT, _ENTRY = 1000.0, 0.06, 0.5
-"""Nanoseconds of a call, a multiplication and addition, and an entry read or written."""
 
 _FIRST = 0x10000
 
@@ -56,14 +55,18 @@ class Tree:
 
     @property
     def time(self) -> float:
-        """Estimated nanoseconds of one slice, without moving axes: multiplications and memory."""
+        """Estimated nanoseconds of one slice, where no axes have to be moved."""
         count = self.structure.count
-        sizes = [count(tuple(g)) for g in self.labels]
-        leaves = len(self.structure.legs)
         total = 0.0
         for k, (a, b) in enumerate(self.steps):
-            touched = sizes[a] + sizes[b] + sizes[leaves + k]
-            total += _CALL + _PRODUCT * self.cost(k) + _ENTRY * touched
+            x, y, z = self.labels[a], self.labels[b], self.labels[len(self.structure.legs) + k]
+            m, n, s = (
+                count(tuple((x & z) - y)),
+                count(tuple((y & z) - x)),
+                count(tuple((x & y) - z)),
+            )
+            layers = count(tuple(x & y & z))
+            total += min(product_time(m, n, s, layers=layers), product_time(n, m, s, layers=layers))
         return total
 
 

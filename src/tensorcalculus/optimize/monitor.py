@@ -96,7 +96,7 @@ class Monitor:
         """
         largest = float(np.abs(g).max(initial=0.0))
         size = float(np.abs(x).max(initial=0.0))
-        step = min(1.0, size / largest) if 0 < size and 0 < largest < np.inf else 1.0
+        step = min(1.0, size / largest) if size > 0 and 0 < largest < np.inf else 1.0
         return float(np.abs(self.problem.projected_gradient(x, step * g)).max(initial=0.0)) / step
 
     def scale(self, x: Array, f: float) -> float:

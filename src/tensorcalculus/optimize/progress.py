@@ -16,8 +16,15 @@ class Progress:
         self._call = wanted if callable(wanted) else None
         self._line = StatusLine(False if callable(wanted) else wanted)
         self._method = method
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """End work in other threads at its next update, as an interrupt from the keyboard does."""
+        self._interrupted = True
 
     def update(self, entry: Iteration) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
         if self._call is not None:
             self._call(entry)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -56,6 +57,7 @@ def fit(
     progress: bool | Callable[[Any], Any] | None,
     checkpoint: str | Path | None = None,
     resume: str | Path | None = None,
+    n_jobs: int = 1,
 ) -> GCPFit:
     """See :func:`tensorcalculus.gcp`."""
     began = perf_counter()
@@ -79,6 +81,10 @@ def fit(
     check_options(
         cells.shape, rank, start, starts, l2, tol, max_iterations, max_seconds, seed, progress
     )
+    if not isinstance(n_jobs, int) or n_jobs < 1:
+        raise InputError(f"n_jobs: a positive integer is expected, not {n_jobs!r}")
+    if n_jobs > 1 and (checkpoint is not None or resume is not None):
+        raise InputError("n_jobs: checkpoints are of one start after the other; leave n_jobs=1")
     line = Progress(progress, f"{chosen.name} CP of rank {rank}")
     limit = 1000 if max_iterations is None else max_iterations
     about: dict[str, Any] = {}
@@ -91,20 +97,25 @@ def fit(
         }  # fmt: skip
     files = Checkpoint(checkpoint, resume, about)
     runs = files.runs
+
+    def one(attempt: int) -> Run:
+        begin = first_factors(cells, rank, chosen, modes, start, seed, attempt)
+        if isinstance(options, Adam):
+            state = AdamState(_samples(cells), options, begin, modes, l2, seed, attempt)
+            return _sampled(state, EpochMonitor(limit, max_seconds, line), files)
+        sizes = [row_sizes(u.mean(axis=1)) for u in begin] if chosen.nonnegative else None
+        problem = FactorProblem(cells, rank, modes, l2, sizes)
+        monitor = PausingMonitor(problem, tol, limit, max_seconds, line, None)
+        return _exact(problem, monitor, problem.pack(begin), files)
+
     try:
-        for attempt in range(len(runs), starts):
-            begin = first_factors(cells, rank, chosen, modes, start, seed, attempt)
-            if isinstance(options, Adam):
-                state = AdamState(_samples(cells), options, begin, modes, l2, seed, attempt)
-                run = _sampled(state, EpochMonitor(limit, max_seconds, line), files)
-            else:
-                sizes = [row_sizes(u.mean(axis=1)) for u in begin] if chosen.nonnegative else None
-                problem = FactorProblem(cells, rank, modes, l2, sizes)
-                monitor = PausingMonitor(problem, tol, limit, max_seconds, line, None)
-                run = _exact(problem, monitor, problem.pack(begin), files)
-            runs.append(run)
-            if run.message == "interrupted":
-                break
+        if n_jobs > 1:
+            runs.extend(_together(one, range(starts), n_jobs, line))
+        else:
+            for attempt in range(len(runs), starts):
+                runs.append(one(attempt))
+                if runs[-1].message == "interrupted":
+                    break
     finally:
         line.close()
     best = min(runs, key=lambda run: run.value)
@@ -119,6 +130,17 @@ def fit(
         tuple(run.value for run in runs), best.record,
         found.data.labels if found.data.labels.given else None,
     )  # fmt: skip
+
+
+def _together(one: Callable[[int], Run], attempts: range, n_jobs: int, line: Progress) -> list[Run]:
+    """Several starts at a time, in threads; an interrupt ends all of them."""
+    with ThreadPoolExecutor(n_jobs) as pool:
+        waiting = [pool.submit(one, attempt) for attempt in attempts]
+        try:
+            wait(waiting, return_when=FIRST_EXCEPTION)
+        except KeyboardInterrupt:
+            line.interrupt()
+        return [job.result() for job in waiting]
 
 
 def _exact(

@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tensorcalculus.display.status_line import StatusLine
-from tensorcalculus.errors import EvaluationError, InputError, ShapeError
+from tensorcalculus.errors import EvaluationError, InputError
 from tensorcalculus.networks.cross.black_box import BlackBox, BudgetSpent
+from tensorcalculus.networks.cross.climbing import climb
 from tensorcalculus.networks.cross.maxvol import rect_maxvol
+from tensorcalculus.networks.formats.indexing import checked_shape
 from tensorcalculus.networks.trains.algebra import entries
 from tensorcalculus.networks.trains.rounding import round_train
 
@@ -70,8 +72,13 @@ class _State:
     def add(self, points: np.ndarray) -> None:
         """Pivots that must stand in all index sets."""
         for k in range(1, len(self.box.shape)):
-            self.left[k] = np.unique(np.concatenate([self.left[k], points[:, :k]]), axis=0)
-            self.right[k] = np.unique(np.concatenate([self.right[k], points[:, k:]]), axis=0)
+            self.left[k] = self._once(np.concatenate([self.left[k], points[:, :k]]), 0)
+            self.right[k] = self._once(np.concatenate([self.right[k], points[:, k:]]), k)
+
+    def _once(self, points: np.ndarray, first: int) -> np.ndarray:
+        """Different points, told apart by their numbers: NumPy compares rows column by column."""
+        _, where = np.unique(self.box.keys(points, first), return_index=True)
+        return points[where]
 
     def sweep(self, forward: bool) -> list[np.ndarray]:
         """Choose the index sets of one side again, and interpolate."""
@@ -192,7 +199,7 @@ def cross(
         truth = box(checks)
         state.typical = float(np.linalg.norm(truth)) / len(truth) ** 0.5 or math.inf
         if start is None:
-            state.add(_climb(box, None, _random(shape, 4, rng), rounds=1))
+            state.add(climb(box, None, _random(shape, 4, rng), rounds=1))
         else:
             state.add(_checked_points(start, shape))
         for sweep in range(max_sweeps):
@@ -205,11 +212,11 @@ def cross(
                 progress(history[-1])
             if error > _SAFETY * tol and not _stalled(history, tol):
                 if error > 10 * tol:
-                    state.add(_climb(box, cores, _random(shape, _CLIMBS, rng), rounds=1))
+                    state.add(climb(box, cores, _random(shape, _CLIMBS, rng), rounds=1))
                 if len(history) > 2 and history[-1].max_rank <= history[-3].max_rank:
                     state.floor *= 0.2  # the ranks are held down by a threshold that is too large
                 continue
-            found = _climb(box, cores, _random(shape, _SEARCHES, rng), rounds=2)
+            found = climb(box, cores, _random(shape, _SEARCHES, rng), rounds=2)
             off = np.abs(box(found) - entries(cores, found))
             missed = found[off > 10 * tol * box.largest]
             if len(missed):
@@ -252,9 +259,7 @@ def cross(
 def _checked(
     shape: Sequence[int], tol: float, max_evaluations: int, max_rank: int | None
 ) -> tuple[int, ...]:
-    listed = tuple(int(n) for n in shape)
-    if not listed or min(listed) < 1:
-        raise ShapeError(f"cross: shape: positive integers are expected, not {tuple(shape)}")
+    listed = checked_shape(shape, "cross: shape")
     if not tol > 0:
         raise InputError(f"cross: tol: a positive number is expected, not {tol!r}")
     if max_evaluations < 1:
@@ -324,23 +329,3 @@ def _stalled(history: list[Progress], tol: float) -> bool:
     last = history[-4:]
     fell = last[-1].error < 0.5 * last[0].error
     return not fell and last[-1].max_rank <= last[0].max_rank
-
-
-def _climb(
-    box: BlackBox, cores: list[np.ndarray] | None, points: np.ndarray, rounds: int
-) -> np.ndarray:
-    """Points moved along each mode in turn to the largest ``|f - train|`` (or ``|f|``)."""
-    points = points.copy()
-    for _ in range(rounds):
-        before = points.copy()
-        for k, n in enumerate(box.shape):
-            box.reserve(len(points) * n)
-            tried = np.repeat(points, n, axis=0)
-            tried[:, k] = np.tile(np.arange(n), len(points))
-            off = box(tried)
-            if cores is not None:
-                off = off - entries(cores, tried)
-            points[:, k] = np.argmax(np.abs(off).reshape(-1, n), axis=1)
-        if np.array_equal(points, before):
-            break
-    return np.unique(points, axis=0)

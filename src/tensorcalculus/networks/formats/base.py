@@ -43,6 +43,12 @@ class Format:
         super().__init_subclass__(**options)
         _CLASSES.append(cls)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Refused: NumPy would hold the object as one entry, and all its entries may not fit."""
+        raise TypeError(
+            f"a {type(self).__name__} is no array of NumPy; write .to_dense() for all its entries"
+        )
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
             f"{type(self).__name__} does not change: `{name}` cannot be set; make a new one"
@@ -150,13 +156,13 @@ class Format:
     def save(self, path: str | Path) -> Path:
         """Write cores and all else that the format holds to a file; the path that was written.
 
-        Files end in ``.npz`` (also where nothing is said) or ``.safetensors``, which needs the
-        package of that name.  Neither can hold code.
+        Files end in ``.safetensors``, which needs the package of that name, or ``.npz``, which is
+        added to any other name.  Neither can hold code.
 
         Raises
         ------
         InputError
-            Another ending.
+            The ending of a pickle or of one array (``.pt``, ``.pkl``, ``.npy`` …).
         ImportError
             ``safetensors`` is not installed.
         """

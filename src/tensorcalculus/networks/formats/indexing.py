@@ -121,9 +121,13 @@ def points(indices: Any, shape: Sequence[int], x: Array, name: str = "at") -> Ar
     return chosen
 
 
-def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+def checked_shape(shape: Sequence[int], name: str = "shape") -> tuple[int, ...]:
     """Positive integers, at least one."""
-    listed = tuple(int(n) for n in shape)
+    given = tuple(shape)
+    try:
+        listed = tuple(operator.index(n) for n in given)
+    except TypeError:
+        listed = ()
     if not listed or any(n < 1 for n in listed):
-        raise ShapeError(f"shape: positive integers are expected, not {tuple(shape)}")
+        raise ShapeError(f"{name}: positive integers are expected, not {given}")
     return listed

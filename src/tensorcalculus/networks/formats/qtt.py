@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tensorcalculus.errors import InputError, ShapeError
+from tensorcalculus.errors import EvaluationError, InputError, ShapeError
 from tensorcalculus.networks.arrays import Array
 from tensorcalculus.networks.formats import conversion
 from tensorcalculus.networks.formats.tt import TT
@@ -169,6 +169,12 @@ class QTT(TT):
             values = np.asarray(f(low + step * np.arange(2**bits)))
             if values.shape != (2**bits,):
                 raise ShapeError(f"from_function: f gave shape {values.shape} for ({2**bits},)")
+            if not np.isfinite(values).all():
+                k = int(np.argmin(np.isfinite(values)))
+                raise EvaluationError(
+                    f"from_function: f gave {values[k]} at x = {low + step * k:g}, at "
+                    f"{np.count_nonzero(~np.isfinite(values))} of {2**bits} points"
+                )
             shaped = (values + 0.0).reshape((2,) * bits)
             return cls._made(decompose(shaped, tol, None), (low, high))
         first = bits % _BITS_A_MODE

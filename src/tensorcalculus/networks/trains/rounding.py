@@ -12,7 +12,6 @@ from tensorcalculus.networks.arrays import (
     H,
     checked_tolerance,
     epsilon,
-    gaussian,
     is_tracked,
     like,
     namespace,
@@ -21,6 +20,7 @@ from tensorcalculus.networks.arrays import (
     rank_within,
     svd,
     triangular_factor,
+    uniform,
 )
 from tensorcalculus.networks.trains.adjoints import rounded
 from tensorcalculus.networks.trains.chains import Chain, Train, formed
@@ -144,7 +144,7 @@ def sketched(chain: Chain, tol: float, start: int, most: float, seed: int) -> li
 
     Randomize-then-orthogonalize: Al Daas, Ballard, Cazeaux, Hallman, Miȩdlar, Pasha, Reid,
     Saibaba, Randomized algorithms for rounding in the tensor-train format, SIAM J. Sci. Comput.
-    45 (2023), algorithm 3.2.  The sketch is a contraction with a Gaussian train.  At each cut the
+    45 (2023), algorithm 3.2.  The sketch is a contraction with a random train.  At each cut the
     triangular factor's last block tells the residual that the columns but the last 8 leave; where
     it is not far below the threshold, the sketch is doubled, and given up (None) beyond `most` of
     the ranks, where it would not be faster than the QR sweep.
@@ -181,8 +181,9 @@ def _attempt(
     for k in range(d - 1, 0, -1):
         t = chain.right(k, behind[k + 1])
         r, n, columns = t.shape
-        random = gaussian((n * columns, widths[k]), x, rng)
-        w = t.reshape(r, n * columns) @ random
+        w = t.reshape(r, n * columns)
+        if n * columns > widths[k]:  # else nothing is gained, and a square sketch loses digits
+            w = w @ uniform((n * columns, widths[k]), x, rng)
         # Scaled, as otherwise the numbers of hundreds of cores leave the range of the type.
         size = norm(w)
         if not math.isfinite(size) or size == 0:
