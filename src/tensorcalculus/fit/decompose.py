@@ -242,7 +242,7 @@ def gcp(
         Weight of the squared norms of all factors.
     tol
         Converged where the largest entry of the projected gradient is below ``tol`` of its scale,
-        as in :func:`tensorcalculus.minimize`.
+        as in :func:`tensorcalculus.minimize`; Adam ends where epochs fail at all its rates.
     max_iterations, max_seconds
         Limits for each start; 1000 iterations, or epochs of Adam, by default.
     seed
