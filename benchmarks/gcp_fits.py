@@ -148,8 +148,8 @@ def sparse(rounds: int) -> dict[str, Any]:
 
 
 def by_genten(x: tc.SparseTensor, rank: int, cells: SparseCells) -> tuple[float, float]:
-    """Loss and seconds of two epochs of its Adam, 1000 iterations of 10 000 stored cells and as many
-    of all, semi-stratified.
+    """Loss and seconds of two epochs of its Adam: 1000 iterations, semi-stratified samples of
+    10 000 stored cells and as many of all.
     """
     core = import_module("pygenten._pygenten")
     rng = np.random.default_rng(1)

@@ -106,10 +106,24 @@ def test_options_reach_the_fit(counts, dense, tmp_path):
 def test_a_fit_goes_on_from_a_model(dense, tmp_path):
     first, second = str(tmp_path / "1.npz"), str(tmp_path / "2.npz")
     run("fit", dense, *SHORT, "--loss", "poisson", "--out", first)
-    run("fit", dense, *SHORT, "--loss", "poisson", "--out", second, "--resume", first)
+    run("fit", dense, *SHORT, "--loss", "poisson", "--out", second, "--start", first)
     one, two = GCPFit.load(first), GCPFit.load(second)
     assert two.loss_history[0] == pytest.approx(one.value, rel=1e-12)
     assert two.value < one.value
+
+
+def test_a_fit_is_taken_up_again(dense, tmp_path):
+    out, other, state = (str(tmp_path / f"{name}.npz") for name in ("m", "o", "state"))
+    arguments = ["fit", dense, "--rank", "2", "--loss", "poisson", "--seed", "3"]
+    limits = ["--max-iterations", "60", "--tol", "0"]
+    run(*arguments, *limits, "--out", out, "--checkpoint", state)
+    whole = GCPFit.load(out)
+    run(*arguments, *limits, "--out", other, "--resume", state)
+    again = GCPFit.load(other)
+    assert again.value == whole.value
+    for u, v in zip(again.factors, whole.factors, strict=True):
+        assert np.array_equal(u, v)
+    assert "seed" in refused(*arguments[:-1], "4", *limits, "--out", other, "--resume", state)
 
 
 def test_cells_listed_twice(tmp_path):
@@ -163,7 +177,9 @@ app(["fit", {dense!r}, "--rank", "2", "--out", {str(tmp_path / "m.npz")!r}])
         ({"--mask": "stored"}, "the data are dense"),
         ({"--mask": "none.npy"}, "--mask: there is no file none.npy"),
         ({"--method": "newton"}, "method"),
+        ({"--start": "none.npz"}, "there is no file none.npz"),
         ({"--resume": "none.npz"}, "there is no file none.npz"),
+        ({"--checkpoint": "nowhere/c.npz"}, "there is no folder nowhere"),
         ({"--shape": "6 5 a"}, "--shape: sizes such as 200,150,100"),
         ({"--duplicates": "drop"}, "drop"),
     ],

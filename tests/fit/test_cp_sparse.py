@@ -124,7 +124,7 @@ def test_no_stored_cell():
 
 def test_arguments():
     x = sparse((6, 5, 4))
-    with pytest.raises(InputError, match="'lm' is expected for sparse data"):
+    with pytest.raises(InputError, match="'lm' is expected for sparse data and blocks"):
         tc.cp_opt(x, 2, method="lbfgs")
     with pytest.raises(InputError, match="give at most 20"):
         tc.cp_als(x, 21)

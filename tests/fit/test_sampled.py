@@ -142,5 +142,8 @@ def test_arguments():
     for wrong in (0, 2.5, True):
         with pytest.raises(InputError, match="samples: a positive integer"):
             tc.cp_als(x, 1, method="sampled", samples=wrong)
+    zarr = pytest.importorskip("zarr")
+    with pytest.raises(InputError, match="read block by block, not 'sampled'"):
+        tc.cp_als(zarr.array(x, chunks=(2, 2, 2)), 1, method="sampled")
     with pytest.raises(InputError, match="complex arrays"):
         tc.cp_als(x + 1j, 1, method="sampled")

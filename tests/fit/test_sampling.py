@@ -105,7 +105,7 @@ def exact(loss, x, weights, factors):
 
 def sampled(strata, factors, *numbers):
     sums = [np.zeros_like(u) for u in factors]
-    Gradient(strata, factors, sums).add(*numbers)
+    Gradient(strata, factors, sums, *numbers[:-1]).add(numbers[-1])
     return sums
 
 
@@ -119,12 +119,12 @@ def within_errors(strata, gradients, factors, count=MEANS):
         return [sum(float(np.vdot(a, b)) for a, b in zip(g, d, strict=True)) for d in directions]
 
     sums = [np.zeros_like(u) for u in factors]
-    gradient = Gradient(strata, factors, sums)
+    gradient = Gradient(strata, factors, sums, 7)
     found = np.empty((count, 3))
     for n in range(count):
         for s in sums:
             s[:] = 0
-        gradient.add(7, n)
+        gradient.add(n)
         found[n] = along(sums)
     told = np.array(along(gradients))
     error = found.std(axis=0, ddof=1) / math.sqrt(count)
@@ -193,6 +193,21 @@ def test_samples_belong_to_their_numbers():
     assert not np.array_equal(first[0], other[0])
 
 
+@pytest.mark.parametrize("kind", ["float32", "int64", "bool", "read-only", "strided"])
+def test_arrays_of_all_kinds_are_read_alike(kind):
+    samples, loss, x, weights, factors = problem(5, "dense weighted")
+    if kind == "read-only":
+        other = x.copy()
+        other.setflags(write=False)
+    elif kind == "strided":
+        other = np.asfortranarray(x)
+    else:
+        other = x.astype(kind)
+    found = sampled(DenseSamples(other, loss, weights).strata("uniform", (30,)), factors, 5)
+    told = sampled(samples.strata("uniform", (30,)), factors, 5)
+    assert all(np.array_equal(a, b) for a, b in zip(found, told, strict=True))
+
+
 def test_few_zeros_are_listed():
     """Rejection would draw thousands of cells for each of them."""
     x = np.ones((20, 20, 20))
@@ -201,7 +216,7 @@ def test_few_zeros_are_listed():
     factors = [np.random.default_rng(1).uniform(0.5, 1, (20, 2)) for _ in range(3)]
     samples = SparseSamples(points(np.argwhere(x), x[x != 0], x.shape), loss)
     strata = samples.strata("stratified", (100, 3))
-    strata[1].draw(0)
+    strata[1].draw(np.uint64(0))
     assert strata[1].size == 7 and (x[tuple(strata[1].points.indices.T)] == 0).all()
     off, _ = within_errors(strata, exact(loss, x, np.ones(x.shape), factors)[1], factors)
     assert off.max() < ERRORS
@@ -296,7 +311,7 @@ def test_zeros_and_values_that_are_drawn_are_those_of_the_data():
     (uniform,) = samples.strata("uniform", (60,))
     for n in range(50):
         for stratum in (stored, zeros, uniform):
-            stratum.draw(n)
+            stratum.draw(random_numbers.stream(n))
         at = tuple(zeros.points.indices.T)
         assert (x[at] == 0).all() and (weights[at] == 1).all()
         for stratum in (stored, uniform):
@@ -313,7 +328,7 @@ def test_tensors_of_more_cells_than_64_bits_count():
     samples = SparseSamples(points(data.indices, data.values, shape), LOSSES["gaussian"])
     for kind in ("stratified", "semi-stratified"):
         for stratum in samples.strata(kind, (100, 100)):
-            stratum.draw(0)
+            stratum.draw(np.uint64(0))
             assert (stratum.points.indices >= 0).all()
             assert (stratum.points.indices < shape).all()
             drawn = stratum.points.indices[:, 0]

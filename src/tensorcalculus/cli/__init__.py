@@ -289,7 +289,7 @@ def fit(
         Duplicates, typer.Option(help="Cells that a text file lists twice: refuse, or add up.")
     ] = Duplicates.error,
     method: Annotated[
-        str, typer.Option(metavar="NAME", help="How the loss is minimised.")
+        str, typer.Option(metavar="NAME", help="How: auto, lbfgs (all cells), adam (samples).")
     ] = "auto",
     nonnegative: Annotated[
         bool | None,
@@ -300,8 +300,16 @@ def fit(
         ),
     ] = None,
     starts: Annotated[int, typer.Option(min=1, help="Random starts, of which the best wins.")] = 1,
-    resume: Annotated[
+    start: Annotated[
         str | None, typer.Option(metavar="FILE.npz", help="Start from this model.")
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write the state of the fit there from time to time."),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Go on from a checkpoint of the same fit."),
     ] = None,
     l2: Annotated[float, typer.Option(min=0.0, help="Weight of the squared norms of factors.")] = 0,
     tol: Annotated[float, typer.Option(help="Of the projected gradient.")] = 1e-6,
@@ -321,9 +329,10 @@ def fit(
         path = models.checked_output(out, data)
         found = models.fit(
             data, rank, loss=loss, parameters=parameter or [], mask=mask, shape=shape,
-            duplicates=duplicates.value, resume=resume, method=method, nonnegative=nonnegative,
-            starts=starts, l2=l2, tol=tol, max_iterations=max_iterations,
-            max_seconds=max_seconds, seed=seed, progress=False if quiet or as_json else None,
+            duplicates=duplicates.value, start=start, checkpoint=checkpoint, resume=resume,
+            method=method, nonnegative=nonnegative, starts=starts, l2=l2, tol=tol,
+            max_iterations=max_iterations, max_seconds=max_seconds, seed=seed,
+            progress=False if quiet or as_json else None,
         )  # fmt: skip
         found.save(path)
         model = models.as_model(found, path)

@@ -109,17 +109,17 @@ def fit(
     mask: str | None = None,
     shape: str | None = None,
     duplicates: str = "error",
-    resume: str | None = None,
+    start: str | None = None,
     **options: Any,
 ) -> GCPFit:
     """A model of the data in a file; options are those of :func:`tensorcalculus.gcp`."""
     values = read_parameters(parameters)
-    start: Any = "random" if resume is None else read_model(resume).model
+    begin: Any = "random" if start is None else read_model(start).model
     data = read_tensor(path, shape, duplicates)
     known: Any = mask
     if mask is not None and mask != STORED:
         known = read_data(mask, "--mask")
-    return gcp(data, rank, loss=loss, parameters=values or None, mask=known, start=start, **options)
+    return gcp(data, rank, loss=loss, parameters=values or None, mask=known, start=begin, **options)
 
 
 # -- models in files -----------------------------------------------------------------------------

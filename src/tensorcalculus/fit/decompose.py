@@ -71,10 +71,10 @@ def cp_als(
         called with each entry of the record.  An interrupt from the keyboard gives the best model
         so far.
     method
-        ``"als"``, or ``"sampled"`` for tensors so large that a sweep over all data takes long: each
-        least-squares problem is solved on rows that are drawn by leverage scores.  An iteration is
-        then five sweeps; loss and gradient are those of all data.  It stops where the loss no
-        longer falls, near a minimum rather than in it.
+        ``"als"``, or ``"sampled"`` for tensors so large that a sweep over all data takes long, from
+        some hundred million cells on: each least-squares problem is solved on rows that are drawn
+        by leverage scores.  An iteration is then five sweeps; loss and gradient are those of all
+        data.  It stops where the loss no longer falls, near a minimum rather than in it.
     samples
         How many rows ``"sampled"`` draws for each problem; 65536 by default.
 
@@ -242,7 +242,7 @@ def gcp(
         Weight of the squared norms of all factors.
     tol
         Converged where the largest entry of the projected gradient is below ``tol`` of its scale,
-        as in :func:`tensorcalculus.minimize`.
+        as in :func:`tensorcalculus.minimize`; Adam ends where epochs fail at all its rates.
     max_iterations, max_seconds
         Limits for each start; 1000 iterations, or epochs of Adam, by default.
     seed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -20,7 +21,7 @@ from tensorcalculus.fit.components import (
 )
 from tensorcalculus.fit.damped import levenberg_marquardt
 from tensorcalculus.fit.data.chunked import Chunked
-from tensorcalculus.fit.data.reading import read_data
+from tensorcalculus.fit.data.reading import Data, read_data
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.mttkrp import CPData, DenseData
 from tensorcalculus.fit.quasi_newton import lbfgs
@@ -76,7 +77,8 @@ def fit(
 ) -> CPFit:
     """See :func:`tensorcalculus.cp_als` and :func:`tensorcalculus.cp_opt`."""
     began = perf_counter()
-    data = _data(name, x)
+    held = _read(x)
+    data = _data(name, held)
     modes = checked_modes(nonnegative, data.order)
     check_options(
         data.shape, rank, start, starts, l2, tol, max_iterations, max_seconds, seed, progress
@@ -104,9 +106,11 @@ def fit(
         line.close()
     losses = [watch.best[0] for watch, _, _ in runs if watch.best is not None]
     watch, message, converged = runs[int(np.argmin(losses))]
-    return _result(
+    made = _result(
         data, watch, message, converged, method, modes, l2, tuple(losses), perf_counter() - began
     )
+    labelled = isinstance(held, Data) and held.labels.given
+    return replace(made, labels=held.labels) if labelled else made
 
 
 def _run(
@@ -137,10 +141,14 @@ def _at_start(data: CPData, factors: Factors, l2: float) -> tuple[float, float, 
 # -- arguments -----------------------------------------------------------------------------------
 
 
-def _data(name: str, x: Any) -> CPData:
-    if "complex" in str(getattr(x, "dtype", "")):  # as no other data may be
-        return DenseData(dense_input(x, 2, name))
-    data = read_data(x)
+def _read(x: Any) -> Any:
+    """What was handed over, read; arrays of complex numbers, as no other data may be, stay."""
+    return x if "complex" in str(getattr(x, "dtype", "")) else read_data(x)
+
+
+def _data(name: str, data: Any) -> CPData:
+    if not isinstance(data, Data):
+        return DenseData(dense_input(data, 2, name))
     if len(data.shape) < 2:
         raise ShapeError(f"{name}: at least 2 axes are expected, not shape {data.shape}")
     if isinstance(data.values, Chunked):
@@ -206,7 +214,14 @@ def _check_method(data: CPData, method: str, modes: frozenset[int], samples: int
     if samples is not None and not (whole and samples > 0):
         raise InputError(f"samples: a positive integer is expected, not {samples!r}")
     if method == "lbfgs" and not isinstance(data, DenseData):
-        raise InputError("method: 'lm' is expected for sparse data, or tc.cp_als, not 'lbfgs'")
+        raise InputError(
+            "method: 'lm' is expected for sparse data and blocks, or tc.cp_als, not 'lbfgs'"
+        )
+    if method == "sampled" and not isinstance(data, DenseData | SparseData):
+        raise InputError(
+            "method: 'als' is expected for data that are read block by block, not 'sampled': single"
+            " fibres would be read from all over them"
+        )
     if data.kind.kind == "c" and (method != "als" or modes):
         raise InputError(
             "complex arrays are fitted by tc.cp_als(method='als'), without nonnegative=; fit real"

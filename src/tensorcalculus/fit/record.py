@@ -9,6 +9,7 @@ import numpy as np
 
 from tensorcalculus.display.plots import axes
 from tensorcalculus.display.rows import Rows
+from tensorcalculus.fit.data.labels import Labelled, Labels
 from tensorcalculus.fit.trouble import FitDiagnosis
 from tensorcalculus.fit.watch import FitIteration
 from tensorcalculus.networks.arrays import Array, numpy_of
@@ -16,7 +17,7 @@ from tensorcalculus.networks.formats.cp import CP
 
 
 @dataclass(frozen=True, repr=False)
-class CPFit(Rows):
+class CPFit(Labelled, Rows):
     """The result of :func:`tensorcalculus.cp_als` and :func:`tensorcalculus.cp_opt`.
 
     Components are in the order of their weights.  In all modes but the first, the columns of the
@@ -47,6 +48,8 @@ class CPFit(Rows):
     """The loss that each start led to, with its penalty."""
     record: tuple[FitIteration, ...] = field(repr=False)
     """All iterations of the start that is kept."""
+    labels: Labels | None = field(default=None, repr=False)
+    """Names of the modes and their indices, where the data had them."""
 
     @property
     def explained(self) -> float:
@@ -90,12 +93,13 @@ class CPFit(Rows):
         ax.set_title(f"CP of rank {self.rank} by {self.method}: fit {self.fit:.6f}")
         return ax
 
-    def plot_mode(self, mode: int, ax: Any = None) -> Any:
-        """Draw the columns of the factor of one mode; returns the matplotlib Axes."""
+    def plot_mode(self, mode: int | str, ax: Any = None) -> Any:
+        """Draw the columns of the factor of one mode, by number or name; returns the Axes."""
         ax = axes(ax, ".record and .factors")
-        columns = numpy_of(self.factors[mode])
+        labels = self._labels()
+        columns = numpy_of(self.factors[labels.mode(mode)])
         for r in range(self.rank):
             ax.plot(np.real(columns[:, r]), label=f"component {r}")
-        ax.set_xlabel(f"index of mode {mode}")
+        ax.set_xlabel(f"index of {labels.names[labels.mode(mode)]}")
         ax.legend()
         return ax

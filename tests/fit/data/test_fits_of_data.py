@@ -61,7 +61,8 @@ def test_labels_stay(counts, tmp_path):
     held = xarray.DataArray(counts, dims=("city", "day", "hour"), coords={"city": names})
     found = fitted(held)
     again = GCPFit.load(found.save(tmp_path / "m.npz"))
-    for model in (found, again):
+    squares = tc.cp_als(held, 2, max_iterations=5)
+    for model in (found, again, squares):
         made = model.factor_table("city")
         assert isinstance(made, pandas.DataFrame) and made.index.tolist() == names
         assert np.array_equal(made.values, model.factors[0])
@@ -70,5 +71,11 @@ def test_labels_stay(counts, tmp_path):
         assert model.largest(1, "city", 2)[0] == (names[top], model.factors[0][top, 1])
     table = held.to_series().reset_index()
     assert fitted(table).labels.coordinates[0].tolist() == sorted(names)
+    assert tc.cp_als(counts, 2, max_iterations=5).labels is None
+    assert tc.cp_als(counts + 0j, 2, max_iterations=5).labels is None
+    figure = pytest.importorskip("matplotlib.figure")
+    for model in (found, squares):
+        ax = model.plot_mode("city", figure.Figure().subplots())
+        assert ax.get_xlabel() == "index of city"
     plain = fitted(counts)
     assert plain.factor_table(1).index.tolist() == list(range(5))

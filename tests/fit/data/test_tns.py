@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,19 @@ def test_numbers_of_all_kinds():
         "".join(rng.choice(digits[:m], rng.integers(1, 20))) for m in [10, 11, 12, 14, 16] * 300
     ]
     for x in rng.standard_normal(300) * 10.0 ** rng.integers(-9, 9, 300):
-        words += [repr(float(x)), f"{x:.3f}", f"{x:.9f}", f"{x:.5e}"]
+        words += [repr(float(x)), f"{x:.3f}", f"{x:.9f}", f"{x:.5e}", f"{x:.17f}", f"{x:.23f}"]
+        words += [f"{x:.16E}", f"{x:.2e}", f"{int(abs(x) * 1e12)}.", repr(float(x) * 1e90)]
+    # Half-way between two numbers, and next to that.
+    for k in range(100):
+        middle = 2**53 + 2 * int(rng.integers(2**52)) + 1
+        words += [str(middle), f"{middle}.0", f"{10 * middle + 1}e-01", f"{10 * middle - 1}e-01"]
+        # So near that 64 bits cannot tell.
+        words.append(
+            str(round(Fraction(2 * int(rng.integers(2**52, 5 * 2**50)) + 1, 2**50) * 10**18))
+        )
+        words[-1] = f"{words[-1][0]}.{words[-1][1:]}"
+        words += [str(rng.integers(184, 190)) + str(rng.integers(10**16, 10**17))]
+        words += [f"{middle * 5**9}e+{k % 30:02}", f"{middle}{'0' * (k % 4)}e-{k % 30:02}"]
     text = np.frombuffer(b" " * 16 + " ".join(words).encode() + b"\n", np.uint8)
     starts, ends = edges(text)
     found, wrong = decimals(text, starts, ends)

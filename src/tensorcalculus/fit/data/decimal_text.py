@@ -12,11 +12,22 @@ import numpy as np
 MARGIN = 16
 """Bytes that must stand in front of the first number."""
 
-LONGEST = 16
+LONGEST = 24
 """Characters of a number that are read at once; more take longer."""
 
+_WHOLE = 16
+"""Digits of a whole number, at most."""
+
 _EXACT = 2**53
-_POWERS = 10.0 ** np.arange(LONGEST + 1)
+_MOST_HIGH = 1843
+"""Digits in front of the last sixteen, as a number, with which any sixteen are below ``2**64``."""
+
+_WIDE = np.finfo(np.longdouble).nmant == 63
+"""Whether there are floats with 64 bits of digits."""
+
+_POWERS = 10.0 ** np.arange(23)
+_WIDE_POWERS = np.concatenate([[1], np.cumprod(np.full(27, 10, np.longdouble))])
+"""Powers of ten that are exact in their types."""
 
 
 def _u(x: int) -> np.uint64:
@@ -26,6 +37,8 @@ def _u(x: int) -> np.uint64:
 _ZEROS, _SIXES, _HIGH = _u(0x3030303030303030), _u(0x0606060606060606), _u(0xF0F0F0F0F0F0F0F0)
 _ONES, _TOPS, _DOTS = _u(0x0101010101010101), _u(0x8080808080808080), _u(0x1E1E1E1E1E1E1E1E)
 _PAIRS, _FIRST, _SECOND = _u(0x000000FF000000FF), _u(0x000F424000000064), _u(0x0000271000000001)
+_LAST = np.array([2**64 - 2 ** (64 - 8 * k) for k in range(9)], np.uint64)
+"""Masks of the last k of eight characters."""
 
 
 def words(text: np.ndarray) -> np.ndarray:
@@ -43,20 +56,20 @@ def edges(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return change[0::2], change[1::2]
 
 
-def _characters(loaded: np.ndarray, ends: np.ndarray, lengths: np.ndarray, back: int) -> np.ndarray:
-    """Digits as bytes 0 to 9: the eight in front of ``ends - back``, 0 in front of the number."""
-    shift = np.clip(8 - lengths + back, 0, 8).astype(np.uint64)
-    shift *= _u(8)
-    found = loaded[ends - (8 + back)]
-    found ^= _ZEROS
-    # A shift by 64 bits would leave all of them.
-    half = shift >> _u(1)
-    rest = shift - half
-    found >>= half
-    found >>= rest
-    found <<= half
-    found <<= rest
-    return found
+def _characters(
+    loaded: np.ndarray, ends: np.ndarray, lengths: np.ndarray, longest: int
+) -> list[np.ndarray]:
+    """Digits as bytes 0 to 9, eight and eight of them from the end; 0 in front of a number."""
+    made = []
+    for back in range(0, max(longest, 1), 8):
+        kept = lengths - back if back else lengths
+        if back or longest > 8:
+            kept = np.clip(kept, 0, 8)
+        digits = loaded[ends - (8 + back)]
+        digits ^= _ZEROS
+        digits &= _LAST[kept]
+        made.append(digits)
+    return made
 
 
 def _wrong(digits: np.ndarray) -> np.ndarray:
@@ -66,26 +79,32 @@ def _wrong(digits: np.ndarray) -> np.ndarray:
 
 
 def _value(digits: np.ndarray) -> np.ndarray:
-    digits = digits * _u(10) + (digits >> _u(8))
-    low = (digits & _PAIRS) * _FIRST
-    high = ((digits >> _u(16)) & _PAIRS) * _SECOND
-    return (low + high) >> _u(32)
+    made = digits * _u(10)
+    made += digits >> _u(8)
+    low = made & _PAIRS
+    low *= _FIRST
+    made >>= _u(16)
+    made &= _PAIRS
+    made *= _SECOND
+    made += low
+    made >>= _u(32)
+    return made
 
 
 def integers(
     text: np.ndarray, starts: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whole numbers without a sign of at most 16 digits, and which are none."""
-    loaded, lengths = words(text), ends - starts
+    lengths = ends - starts
+    longest = int(lengths.max(initial=0))
     with np.errstate(over="ignore"):
-        low = _characters(loaded, ends, lengths, 0)
-        wrong = _wrong(low)
-        made = _value(low)
-        if lengths.max(initial=0) > 8:
-            high = _characters(loaded, ends, lengths, 8)
-            wrong |= _wrong(high) | (lengths > LONGEST)
-            made += _value(high) * _u(10**8)
-    return made.astype(np.int64), wrong
+        parts = _characters(words(text), ends, lengths, min(longest, _WHOLE))
+        wrong = _wrong(parts[0])
+        made = _value(parts[0])
+        if longest > 8:
+            wrong |= _wrong(parts[1]) | (lengths > _WHOLE)
+            made += _value(parts[1]) * _u(10**8)
+    return made.view(np.int64), wrong
 
 
 def decimals(
@@ -93,64 +112,122 @@ def decimals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Numbers as the nearest float64, and which are none.
 
-    Up to 16 characters that are digits, a point and a sign make an integer below ``2**53`` and a
-    power of ten up to ``10**15``, both exact, so that one division rounds right (W. D. Clinger, How
-    to read floating point numbers accurately, PLDI 1990).  All others are read one by one.
+    Digits with a point and an exponent make an integer and a power of ten.  Where the first is
+    below ``2**53`` and the second at most ``10**22``, both are exact, and one product or quotient
+    rounds right (W. D. Clinger, How to read floating point numbers accurately, PLDI 1990).  Up to
+    ``2**64`` and ``10**27`` the same holds of floats with 64 bits; rounded again to 53, the result
+    is right unless it lies just half-way between two numbers.  What is left is read one by one.
     """
     first = text[starts]
     minus = first == ord("-")
     signed = minus | (first == ord("+"))
-    if signed.any():
-        starts = starts + signed
-    lengths = ends - starts
-    loaded = words(text)
-    long = bool(lengths.max(initial=0) > 8)
+    any_signed = bool(signed.any())
+    inside = starts + signed if any_signed else starts
+    behind, powers = _exponents(text, inside, ends)
+    lengths = behind - inside
+    longest = int(lengths.max(initial=0))
     with np.errstate(over="ignore"):
-        low = _characters(loaded, ends, lengths, 0)
-        high = _characters(loaded, ends, lengths, 8) if long else np.zeros_like(low)
-        low, high, places = _without_point(low, high, long)
-        slow = _wrong(low) | (lengths < 1)
-        made = _value(low)
-        if long:
-            slow |= _wrong(high) | (lengths > LONGEST)
-            made += _value(high) * _u(10**8)
-        slow |= made > _u(_EXACT)
-        # A point alone has no digits.
-        slow |= (lengths == 1) & (text[starts] == ord("."))
-    numbers = made.astype(np.float64)
+        # A sign alone has no characters, a point alone no digits.
+        slow = (lengths < 1) | ((lengths == 1) & (text[inside] == ord(".")))
+        parts = _characters(words(text), behind, np.maximum(lengths, 0), min(longest, LONGEST))
+        places = _take_out_point(parts)
+        made = _value(parts[0])
+        slow |= _wrong(parts[0])
+        for k, part in enumerate(parts[1:], 1):
+            slow |= _wrong(part)
+            value = _value(part)
+            if k == 2:
+                slow |= (value > _u(_MOST_HIGH)) | (lengths > LONGEST)
+            made += value * _u(10 ** (8 * k))
     if places is not None:
-        numbers /= _POWERS[places]
-    if signed.any():
+        powers = -places if powers is None else powers - places
+    numbers, unsure = _scaled(made, powers, longest)
+    slow |= unsure
+    if any_signed:
         np.negative(numbers, out=numbers, where=minus)
     wrong = np.zeros(len(numbers), bool)
     if slow.any():
         rows = np.flatnonzero(slow)
-        numbers[rows], wrong[rows] = _by_library(text, starts[rows] - signed[rows], ends[rows])
+        numbers[rows], wrong[rows] = _one_by_one(text, starts[rows], ends[rows])
     return numbers, wrong
 
 
-def _without_point(
-    low: np.ndarray, high: np.ndarray, long: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Digits without the last point among them, and how many stand behind it."""
-    at_low = _point(low)
-    at_high = _point(high) if long else np.zeros_like(low)
-    if not (at_low.any() or at_high.any()):
-        return low, high, None
-    # `at` is the lowest bit of the byte, 0 where there is no point.
-    below = at_low - _u(1)
-    in_low, in_high = at_low != 0, (at_low == 0) & (at_high != 0)
-    places = np.where(in_low, 7 - np.bitwise_count(below) // 8, 0)
-    above = ~(below | (at_low * _u(255)))
-    carried = high >> _u(56)
-    low = np.where(in_low, (low & above) | ((low & below) << _u(8)) | carried, low)
-    if long:
-        high = np.where(in_low, high << _u(8), high)
-        below = at_high - _u(1)
-        above = ~(below | (at_high * _u(255)))
-        high = np.where(in_high, (high & above) | ((high & below) << _u(8)), high)
-        places = np.where(in_high, 15 - np.bitwise_count(below) // 8, places)
-    return low, high, places
+def _exponents(
+    text: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Where digits end, and the powers of ten of numbers that end like ``e+05``; None: of none."""
+    there = (text[ends - 4] | 32) == ord("e")
+    there &= ends - starts > 4
+    if not there.any():
+        return ends, None
+    sign, tens, ones = text[ends - 3], text[ends - 2] - np.uint8(48), text[ends - 1] - np.uint8(48)
+    there &= ((sign == ord("+")) | (sign == ord("-"))) & (tens < 10) & (ones < 10)
+    powers = 10 * tens.astype(np.int64) + ones
+    np.negative(powers, out=powers, where=sign == ord("-"))
+    return ends - 4 * there, np.where(there, powers, 0)
+
+
+def _scaled(
+    digits: np.ndarray, powers: np.ndarray | None, longest: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Integers times powers of ten, and for which of them that may not be the nearest number."""
+    numbers = digits.astype(np.float64)
+    unsure = np.zeros(len(numbers), bool)
+    if longest > 15:
+        unsure |= digits > _u(_EXACT)
+    if powers is not None:
+        low, high = int(powers.min(initial=0)), int(powers.max(initial=0))
+        if low < 0:
+            numbers /= _POWERS[np.clip(-powers, 0, 22)]
+        if high > 0:
+            numbers *= _POWERS[np.clip(powers, 0, 22)]
+        if low < -22 or high > 22:
+            unsure |= np.abs(powers) > 22
+    if not (_WIDE and unsure.any()):
+        return numbers, unsure
+    rows = np.flatnonzero(unsure)
+    wide = digits[rows].astype(np.longdouble)
+    half = np.zeros(len(rows), bool)
+    if powers is not None:
+        power = powers[rows]
+        wide = np.where(
+            power < 0,
+            wide / _WIDE_POWERS[np.clip(-power, 0, 27)],
+            wide * _WIDE_POWERS[np.clip(power, 0, 27)],
+        )
+        half |= np.abs(power) > 27
+    numbers[rows] = wide.astype(np.float64)
+    # The digits are the first of the two words that such a float takes.
+    half |= wide.view(np.uint64)[::2] & _u(0x7FF) == _u(0x400)
+    unsure[rows] = half
+    return numbers, unsure
+
+
+def _take_out_point(parts: list[np.ndarray]) -> np.ndarray | None:
+    """Close the gap of the last point among the digits; how many stand behind it."""
+    places: np.ndarray | None = None
+    for k, part in enumerate(parts):
+        at = _point(part)
+        here = at != 0
+        if places is not None:
+            here &= places < 0
+        if not here.any():
+            continue
+        # `at` is the lowest bit of the point's byte.
+        below = at - _u(1)
+        behind = np.bitwise_count(below).astype(np.int64)
+        behind >>= 3
+        behind = 8 * k + 7 - behind
+        moved = (part & below) << _u(8)
+        moved |= part & ~(below | (at * _u(255)))
+        for j in range(k, len(parts)):
+            if j > k:
+                moved = parts[j] << _u(8)
+            if j + 1 < len(parts):
+                moved |= parts[j + 1] >> _u(56)
+            parts[j] = moved if here.all() else np.where(here, moved, parts[j])
+        places = np.where(here, behind, -1 if places is None else places)
+    return None if places is None else np.maximum(places, 0)
 
 
 def _point(digits: np.ndarray) -> np.ndarray:
@@ -160,10 +237,10 @@ def _point(digits: np.ndarray) -> np.ndarray:
     return (there & (~there + _u(1))) >> _u(7)
 
 
-def _by_library(
+def _one_by_one(
     text: np.ndarray, starts: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same numbers one after the other, as Python reads them."""
+    """Numbers as Python reads them."""
     inside = np.zeros(len(text) + 1, np.int8)
     # The white space behind each word is kept, and may be next to another word.
     inside[starts] += 1

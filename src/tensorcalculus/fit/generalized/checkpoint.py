@@ -100,7 +100,7 @@ class Checkpoint:
         order = len(self._about["shape"])
         for k, run in enumerate(runs):
             factors = [arrays[f"run_{k}_factor_{j}"] for j in range(order)]
-            record = _entries(arrays[f"run_{k}_record"])
+            record = entries_of(arrays[f"run_{k}_record"])
             self.runs.append(Run(run["value"], factors, record, run["message"], run["converged"]))
         self._state, self._arrays, self._source = state, arrays, path
 
@@ -129,10 +129,10 @@ class Checkpoint:
     ) -> None:
         """All at once: a break leaves the file as it was."""
         assert self._path is not None
-        held = {**arrays, "record": _rows(record)}
+        held = {**arrays, "record": rows_of(record)}
         for k, run in enumerate(self.runs):
             held |= {f"run_{k}_factor_{j}": u for j, u in enumerate(run.factors)}
-            held[f"run_{k}_record"] = _rows(run.record)
+            held[f"run_{k}_record"] = rows_of(run.record)
         runs = [
             {"value": r.value, "message": r.message, "converged": r.converged} for r in self.runs
         ]
@@ -159,7 +159,7 @@ class Checkpoint:
             self._check(told["value"], value)
             monitor.best = value, state.kept[0], np.nan
             monitor.fails = told["fails"]
-            monitor.record = list(_entries(arrays["record"]))
+            monitor.record = list(entries_of(arrays["record"]))
             monitor.began = perf_counter() - monitor.record[-1].seconds
         if self._path is not None:
             monitor.checkpoint = self._write_adam
@@ -182,7 +182,7 @@ class Checkpoint:
             return x
         told, arrays = held
         monitor.first_norm = told["first_norm"]
-        monitor.resume(_entries(arrays["record"]), self._check)
+        monitor.resume(entries_of(arrays["record"]), self._check)
         return arrays["x"]
 
     def _write_lbfgs(self, x: Array, monitor: PausingMonitor) -> None:
@@ -233,10 +233,12 @@ class PausingMonitor(Monitor):
         return paused
 
 
-def _rows(record: Sequence[Iteration]) -> np.ndarray:
+def rows_of(record: Sequence[Iteration]) -> np.ndarray:
+    """A record as numbers, a row for each iteration."""
     return np.array([astuple(entry) for entry in record], dtype=np.float64)
 
 
-def _entries(rows: np.ndarray) -> tuple[Iteration, ...]:
+def entries_of(rows: np.ndarray) -> tuple[Iteration, ...]:
+    """The record that has these rows."""
     kind = Epoch if rows.shape[1:] == (len(fields(Epoch)),) else Iteration
     return tuple(kind(int(row[0]), *map(float, row[1:])) for row in rows)

@@ -13,6 +13,7 @@ from tensorcalculus.display.plots import axes
 from tensorcalculus.display.rows import Rows
 from tensorcalculus.errors import InputError
 from tensorcalculus.fit.data.labels import Labelled, Labels
+from tensorcalculus.fit.generalized.checkpoint import entries_of, rows_of
 from tensorcalculus.fit.losses import Loss
 from tensorcalculus.networks.arrays import Array, numpy_of
 from tensorcalculus.networks.formats.cp import CP, Diagnosis
@@ -131,13 +132,14 @@ class GCPFit(Labelled, Rows):
         ax.set_title(f"{self.loss.name}, rank {self.rank}, by {self.method}: {self.value:.6g}")
         return ax
 
-    def plot_mode(self, mode: int, ax: Any = None) -> Any:
-        """Draw the columns of the factor of one mode; returns the matplotlib Axes."""
+    def plot_mode(self, mode: int | str, ax: Any = None) -> Any:
+        """Draw the columns of the factor of one mode, by number or name; returns the Axes."""
         ax = axes(ax, ".factors")
-        columns = numpy_of(self.factors[mode])
+        labels = self._labels()
+        columns = numpy_of(self.factors[labels.mode(mode)])
         for r in range(self.rank):
             ax.plot(columns[:, r], label=f"component {r}")
-        ax.set_xlabel(f"index of mode {mode}")
+        ax.set_xlabel(f"index of {labels.names[labels.mode(mode)]}")
         ax.legend()
         return ax
 
@@ -152,11 +154,10 @@ class GCPFit(Labelled, Rows):
             "labels": None if self.labels is None else self.labels.to_json(),
             **{name: getattr(self, name) for name in _PLAIN},
         }
-        record = [[e.iteration, e.value, e.gradient_norm, e.step, e.seconds] for e in self.record]
         arrays = {f"factor_{k}": numpy_of(u) for k, u in enumerate(self.factors)}
         np.savez(
             path, allow_pickle=False, told=np.array(json.dumps(told)), weights=self.weights,
-            record=np.array(record, dtype=np.float64).reshape(-1, 5), **arrays,
+            record=rows_of(self.record), **arrays,
         )  # fmt: skip
         return path
 
@@ -185,7 +186,7 @@ class GCPFit(Labelled, Rows):
         plain = {name: told[name] for name in _PLAIN}
         plain["start_values"] = tuple(plain["start_values"])
         labels = told.get("labels") and Labels.from_json(told["labels"])
-        record = tuple(Iteration(int(r[0]), *map(float, r[1:])) for r in rows)
+        record = entries_of(rows)
         return cls(
             CP(factors, weights), weights, factors, Loss.from_description(told["loss"]),
             record=record, labels=labels, **plain,

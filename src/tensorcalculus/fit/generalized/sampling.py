@@ -64,12 +64,10 @@ class Stratum:
         self.size = size
         self._fill = fill
 
-    def draw(self, *numbers: int) -> None:
-        """Other cells, those that belong to some numbers: a seed and a count of iterations, say."""
+    def draw(self, stream: np.uint64) -> None:
+        """Other cells, those that belong to a stream of random numbers."""
         if self._fill is not None:
-            from tensorcalculus.fit.kernels.random_numbers import stream
-
-            self._fill(stream(*numbers))
+            self._fill(stream)
 
 
 class SampledCells(Protocol):
@@ -101,18 +99,27 @@ class Gradient:
         See :meth:`SampledCells.strata`.
     factors, sums
         Arrays of the factors, and those to which gradients are added; read anew at each call.
+    numbers
+        A seed, and what else tells these samples from others.
     """
 
     def __init__(
-        self, strata: Sequence[Stratum], factors: Sequence[np.ndarray], sums: Sequence[np.ndarray]
+        self,
+        strata: Sequence[Stratum],
+        factors: Sequence[np.ndarray],
+        sums: Sequence[np.ndarray],
+        *numbers: int,
     ) -> None:
         self._strata = strata
+        self._begin = _begins(strata, numbers)
         self._add = [adding_gradients(s.points, factors, s.pair.compiled, sums) for s in strata]
 
-    def add(self, *numbers: int) -> None:
-        """Draw the cells that belong to these numbers and add their gradients."""
-        for k, (stratum, add) in enumerate(zip(self._strata, self._add, strict=True)):
-            stratum.draw(*numbers, k)
+    def add(self, number: int) -> None:
+        """Draw the cells that belong to this number and add their gradients."""
+        from tensorcalculus.fit.kernels.random_numbers import stream
+
+        for stratum, begin, add in zip(self._strata, self._begin, self._add, strict=True):
+            stratum.draw(stream(number, behind=begin))
             add()
 
 
@@ -124,8 +131,8 @@ class Estimate:
 
     def __init__(self, strata: Sequence[Stratum], shape: Sequence[int], *numbers: int) -> None:
         self._parts = []
-        for k, stratum in enumerate(strata):
-            stratum.draw(*numbers, k)
+        for stratum, begin in zip(strata, _begins(strata, numbers), strict=True):
+            stratum.draw(np.uint64(begin))
             drawn = stratum.points
             order = morton_order(drawn.indices, shape)
             weights = None if drawn.weights is None else drawn.weights[order]
@@ -135,6 +142,14 @@ class Estimate:
     def value(self, factors: Sequence[np.ndarray]) -> float:
         """The estimate at a model."""
         return sum(loss(points, factors, pair) for points, pair in self._parts)
+
+
+def _begins(strata: Sequence[Stratum], numbers: Sequence[int]) -> list[int]:
+    """For each stratum the stream that belongs to some numbers."""
+    import_numba("samples of cells")
+    from tensorcalculus.fit.kernels.random_numbers import stream
+
+    return [int(stream(*numbers, k)) for k in range(len(strata))]
 
 
 # -- data ----------------------------------------------------------------------------------------

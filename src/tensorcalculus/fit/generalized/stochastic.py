@@ -180,13 +180,15 @@ class AdamState:
         self.count = self.draws = 0
         self._edges = np.cumsum([0, *(u.size for u in start)])
         self._floors = np.array([0.0 if k in nonnegative else -np.inf for k in range(len(start))])
-        self._numbers = (seed, attempt)
         self._step = adam_step
         self.rank = start[0].shape[1]
         self.factors = self.views(self.x)
         kind, sizes = checked_sizes(cells, options.sampling, options.samples)
         steady, for_values = checked_sizes(cells, None, options.estimate_samples, estimate=True)
-        self._gradient = Gradient(cells.strata(kind, sizes), self.factors, self.views(self._g))
+        sums = self.views(self._g)
+        self._gradient = Gradient(
+            cells.strata(kind, sizes), self.factors, sums, seed, SAMPLED, attempt
+        )
         self._estimate = Estimate(cells.strata(steady, for_values), cells.shape, seed, ESTIMATED)
         self.keep()
 
@@ -203,7 +205,7 @@ class AdamState:
     def iterate(self) -> None:
         """One step along a sampled gradient."""
         o = self.options
-        self._gradient.add(*self._numbers, SAMPLED, self.draws)
+        self._gradient.add(self.draws)
         self.draws += 1
         self.count += 1
         self._step(

@@ -116,9 +116,14 @@ def adding_gradients(
         raise ShapeError("factors: contiguous arrays of one type are expected, float32 or float64")
     _check_outputs(u, sums)
     run = _kernel(_key(points, u, "gradients"), pair)
-    call = _caller(points, u, run)
-    piece = Piece(0, len(points), [(a, 0) for a in sums])
-    return lambda: call(piece)
+    weights = points.values if points.weights is None else points.weights
+    given = (
+        _address(points.indices), points.values, weights, tuple(map(_address, u)),
+        tuple(map(_address, sums)), 0, len(points),
+    )  # fmt: skip
+    # What lies at these addresses is to stay.
+    held = (points, u, tuple(sums))
+    return lambda held=held: run(*given)
 
 
 def mttkrps(

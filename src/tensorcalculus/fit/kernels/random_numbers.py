@@ -47,17 +47,23 @@ below: Any = intrinsic(_high_product)
 up to a relative error of ``n/2^64``."""
 
 
-def stream(*path: int) -> np.uint64:
-    """The beginning of the stream that belongs to a sequence of numbers."""
-    state = 0
+def stream(*path: int, behind: int = 0) -> np.uint64:
+    """The beginning of the stream that belongs to a sequence of numbers.
+
+    That of a longer sequence is one `behind` that of its first numbers.
+    """
+    state = int(behind)
     for number in path:
-        state = _mixed(state + int(STRIDE) * (int(number) + 1))
+        state = _mixed(state + _STRIDE * (number + 1))
     return np.uint64(state)
 
 
+_WHOLE, _STRIDE, _FIRST, _SECOND = 2**64 - 1, int(STRIDE), int(_A), int(_B)
+
+
 def _mixed(z: int) -> int:
-    whole = 2**64 - 1
-    z &= whole
-    z = ((z ^ (z >> 30)) * int(_A)) & whole
-    z = ((z ^ (z >> 27)) * int(_B)) & whole
+    """The same for Python's integers."""
+    z &= _WHOLE
+    z = ((z ^ (z >> 30)) * _FIRST) & _WHOLE
+    z = ((z ^ (z >> 27)) * _SECOND) & _WHOLE
     return z ^ (z >> 31)
