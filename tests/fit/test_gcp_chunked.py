@@ -151,3 +151,59 @@ def test_damped_steps_of_blocks(tmp_path) -> None:
     expected = tc.cp_opt(x, 2, max_iterations=8)
     found = tc.cp_opt(on_disk("memmap", x, tmp_path), 2, max_iterations=8)
     np.testing.assert_allclose(found.loss_history, expected.loss_history, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["memmap", "zarr", "dask"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_sampled_gradients_are_unbiased(kind, masked, tmp_path) -> None:
+    """The mean of 600 is within 4.5 standard errors: one in 150 000 right ones would not be."""
+    pytest.importorskip("numba")
+    from tensorcalculus.fit.generalized.sampling import Gradient
+
+    loss = LOSSES["poisson"]
+    x, factors = data_for(loss, SHAPE), factors_for(loss, SHAPE, 3)
+    mask = np.random.default_rng(0).uniform(size=SHAPE) < 0.7 if masked else None
+    if masked:
+        x[~mask] = np.nan
+    cells = observed_cells(observe(on_disk(kind, x, tmp_path), mask), loss)
+    _, exact = cells.value_gradients(factors)
+    sums = [np.zeros_like(u) for u in factors]
+    gradient = Gradient(cells.samples().strata("uniform", (50,)), factors, sums, 7)
+    along = np.empty(600)
+    for n in range(len(along)):
+        gradient.add(n)
+        along[n] = sum(float(np.vdot(a, b)) for a, b in zip(sums, exact, strict=True))
+        for a in sums:
+            a[:] = 0
+    expected = sum(float(np.vdot(g, g)) for g in exact)
+    assert abs(along.mean() - expected) < 4.5 * along.std(ddof=1) / np.sqrt(len(along))
+
+
+@pytest.mark.parametrize("kind", ["memmap", "dask"])
+def test_stochastic_fits_of_blocks(kind, tmp_path) -> None:
+    pytest.importorskip("numba")
+    x = data_for(LOSSES["poisson"], SHAPE)
+    method = tc.Adam(rate=1e-2, epoch_iterations=200, samples=200)
+    held = on_disk(kind, x, tmp_path)
+    found, again = (
+        tc.gcp(held, 2, loss="poisson", method=method, max_iterations=5) for _ in range(2)
+    )
+    np.testing.assert_array_equal(found.factors[0], again.factors[0])
+    assert found.value < found.record[0].value
+    value = observed_cells(observe(x), found.loss).value_gradients(found.model.factors)[0]
+    exact = tc.gcp(x, 2, loss="poisson").value
+    assert exact <= value < exact + 0.05 * abs(exact)
+
+
+def test_samples_of_bad_numbers_are_refused(tmp_path) -> None:
+    pytest.importorskip("numba")
+    from tensorcalculus.fit.generalized.sampling import Gradient
+
+    loss, x = LOSSES["poisson"], data_for(LOSSES["poisson"], (3, 2))
+    factors = factors_for(loss, (3, 2), 1)
+    sums = [np.zeros_like(u) for u in factors]
+    for bad, message in ((np.nan, "not finite"), (-1.0, "the data hold -1")):
+        x[1, 1] = bad
+        cells = observed_cells(observe(on_disk("memmap", x, tmp_path)), loss)
+        with pytest.raises(tc.InputError, match=message):
+            Gradient(cells.samples().strata("uniform", (50,)), factors, sums, 0).add(0)

@@ -250,13 +250,6 @@ def test_options_that_do_not_suit_the_data():
         tc.gcp(x, 2, method="sgd")
 
 
-def test_cells_are_drawn_of_data_in_memory():
-    blocks = pytest.importorskip("dask.array")
-    x, _ = counts()
-    with pytest.raises(tc.InputError, match="'adam' draws cells of data in memory"):
-        tc.gcp(blocks.from_array(x), 2, loss="poisson", method="adam")
-
-
 # -- checkpoints ---------------------------------------------------------------------------------
 
 

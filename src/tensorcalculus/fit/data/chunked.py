@@ -147,14 +147,40 @@ def _readers(source: Any) -> tuple[Callable[[Block], Any], Callable[[tuple], Any
     if origin == "zarr" and hasattr(source, "vindex"):
         return source.__getitem__, lambda cells: source.vindex[cells]
     if origin == "dask" and hasattr(source, "vindex"):
-        return (
-            lambda where: source[where].compute(),
-            lambda cells: source.vindex[cells].compute(),
-        )
+        return lambda where: source[where].compute(), lambda cells: _taken(source, cells)
     raise InputError(
         f"np.memmap, zarr.Array or dask.array.Array is expected, not {type(source).__name__} of"
         f" {origin}"
     )
+
+
+def _taken(source: Any, cells: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Numbers of a dask array, chunk by chunk: its `vindex` takes some 0.1 ms for each of them."""
+    from dask.base import compute
+    from dask.delayed import delayed
+
+    edges = _edges(source, source.shape)
+    inside = [np.searchsorted(e, i, side="right") - 1 for e, i in zip(edges, cells, strict=True)]
+    chunks = source.to_delayed()
+    which = np.ravel_multi_index(tuple(inside), chunks.shape)
+    order = np.argsort(which, kind="stable")
+    met, first = np.unique(which[order], return_index=True)
+    rows = np.split(order, first[1:])
+    pick, asked = delayed(_pick, pure=False), []
+    for chunk, mine in zip(met, rows, strict=True):
+        place = np.unravel_index(int(chunk), chunks.shape)
+        starts = [e[i] for e, i in zip(edges, place, strict=True)]
+        local = tuple(i[mine] - s for i, s in zip(cells, starts, strict=True))
+        asked.append(pick(chunks[place], local))
+    made = np.empty(len(which), source.dtype)
+    for mine, values in zip(rows, compute(*asked), strict=True):
+        made[mine] = values
+    return made
+
+
+def _pick(chunk: Any, cells: tuple[np.ndarray, ...]) -> np.ndarray:
+    values = chunk[cells]
+    return np.asarray(values.todense() if hasattr(values, "todense") else values)
 
 
 def _edges(source: Any, shape: Sequence[int]) -> list[list[int]]:

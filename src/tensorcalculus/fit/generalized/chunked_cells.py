@@ -14,6 +14,7 @@ from tensorcalculus.fit.data.blocks import blocks_of, rows_in
 from tensorcalculus.fit.data.chunked import Block, Chunked
 from tensorcalculus.fit.data.observed import Observed, cleared
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
+from tensorcalculus.fit.generalized.chunked_samples import ChunkedSamples
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells
 from tensorcalculus.fit.losses import Loss
@@ -40,6 +41,7 @@ class ChunkedCells:
         assert isinstance(values, Chunked)
         self.shape = found.data.shape
         self.count = found.count
+        self._found, self._loss = found, loss
         self._blocks = blocks_of(values, partial(_cells, loss), found.known_in)
         self._known: list[tuple[float, list[np.ndarray], float, list[np.ndarray]]] | None = None
 
@@ -54,6 +56,10 @@ class ChunkedCells:
             for g, part, rows_of in zip(gradients, parts, where, strict=True):
                 g[rows_of] += part
         return (math.fsum(total) if np.isfinite(total).all() else sum(total)), gradients
+
+    def samples(self) -> ChunkedSamples:
+        """The same cells, to be drawn."""
+        return ChunkedSamples(self._found, self._loss)
 
     def moments(self) -> tuple[float, float]:
         """Mean of the observed data and of their squares."""

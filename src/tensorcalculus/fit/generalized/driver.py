@@ -24,7 +24,6 @@ from tensorcalculus.fit.generalized.chunked_cells import ChunkedCells
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
 from tensorcalculus.fit.generalized.objective import Cells, FactorProblem
 from tensorcalculus.fit.generalized.record import GCPFit
-from tensorcalculus.fit.generalized.sampling import SampledCells
 from tensorcalculus.fit.generalized.sparse_cells import SparseCells, StoredCells
 from tensorcalculus.fit.generalized.start import first_factors, row_sizes
 from tensorcalculus.fit.generalized.stochastic import Adam, AdamState, EpochMonitor, adam
@@ -101,7 +100,7 @@ def fit(
     def one(attempt: int) -> Run:
         begin = first_factors(cells, rank, chosen, modes, start, seed, attempt)
         if isinstance(options, Adam):
-            state = AdamState(_samples(cells), options, begin, modes, l2, seed, attempt)
+            state = AdamState(cells.samples(), options, begin, modes, l2, seed, attempt)
             return _sampled(state, EpochMonitor(limit, max_seconds, line), files)
         sizes = [row_sizes(u.mean(axis=1)) for u in begin] if chosen.nonnegative else None
         problem = FactorProblem(cells, rank, modes, l2, sizes)
@@ -166,13 +165,6 @@ def _sampled(state: AdamState, monitor: EpochMonitor, files: Checkpoint) -> Run:
     value, best, _ = monitor.best
     factors = [u.copy() for u in state.views(best)]
     return Run(value, factors, tuple(monitor.record), message, converged)
-
-
-def _samples(cells: Any) -> SampledCells:
-    """Cells of data that lie in memory, to be drawn at random."""
-    if not hasattr(cells, "samples"):
-        raise InputError("method: 'adam' draws cells of data in memory; load them, or use 'lbfgs'")
-    return cells.samples()
 
 
 def _ended(method: Callable[[], Any]) -> tuple[str, bool]:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from tensorcalculus.fit.components import Factors
+from tensorcalculus.fit.generalized.sampling import SampledCells
 
 
 class Cells(Protocol):
@@ -24,6 +25,10 @@ class Cells(Protocol):
 
     def moments(self) -> tuple[float, float]:
         """Mean of the observed data and of their squares."""
+        ...
+
+    def samples(self) -> SampledCells:
+        """The same cells, to be drawn."""
         ...
 
     def slice_means(self) -> list[np.ndarray]:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,6 +64,9 @@ class Stratum:
         self.pair = pair
         self.size = size
         self._fill = fill
+
+    def coming(self, number: int, stream: Callable[[int], np.uint64]) -> None:
+        """Told before cells are drawn for a number, with the streams that belong to numbers."""
 
     def draw(self, stream: np.uint64) -> None:
         """Other cells, those that belong to a stream of random numbers."""
@@ -119,6 +123,7 @@ class Gradient:
         from tensorcalculus.fit.kernels.random_numbers import stream
 
         for stratum, begin, add in zip(self._strata, self._begin, self._add, strict=True):
+            stratum.coming(number, partial(stream, behind=begin))
             stratum.draw(stream(number, behind=begin))
             add()
 
@@ -183,7 +188,7 @@ class DenseSamples:
             return [_of_list(cells, x[held], self.shape, pair, number, kept)]
         from tensorcalculus.fit.kernels import random_cells
 
-        points = _room(number, self.shape, self.count)
+        points = room(number, self.shape, self.count)
         into, found, weighing = points.indices, points.values, points.weights
         sides = np.array(self.shape, np.uint64)
         if weights is None:
@@ -271,7 +276,7 @@ class SparseSamples:
         from tensorcalculus.fit.kernels import random_cells
 
         table = self._table(with_rows=True)
-        points = _room(number, self.shape, self.count)
+        points = room(number, self.shape, self.count)
         into, found, values = points.indices, points.values, x.values
 
         def fill(stream: np.uint64) -> None:
@@ -289,7 +294,7 @@ class SparseSamples:
             return [_of_list(cells, np.zeros(len(cells)), self.shape, pair, number)]
         from tensorcalculus.fit.kernels import random_cells
 
-        table, points = self._table(), _room(number, self.shape, zeros)
+        table, points = self._table(), room(number, self.shape, zeros)
         into = points.indices
 
         def fill(stream: np.uint64) -> None:
@@ -306,7 +311,7 @@ class SparseSamples:
         else:
             from tensorcalculus.fit.kernels import random_cells
 
-            points = _room(number, self.shape, self._all)
+            points = room(number, self.shape, self._all)
             into, sides = points.indices, np.array(self.shape, np.uint64)
 
             def fill(stream: np.uint64) -> None:
@@ -354,7 +359,7 @@ def _cells_at(positions: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return made
 
 
-def _room(number: int, shape: tuple[int, ...], size: int) -> Points:
+def room(number: int, shape: tuple[int, ...], size: int) -> Points:
     """Arrays for cells that are drawn from so many."""
     return Points(
         np.zeros((number, len(shape)), index_type(shape)), np.zeros(number), shape,
@@ -376,7 +381,7 @@ def _of_list(
     import_numba("samples of cells")
     from tensorcalculus.fit.kernels import random_cells
 
-    points = _room(number, shape, size)
+    points = room(number, shape, size)
     into, found, weighing = points.indices, points.values, points.weights
     if weights is None:
 
