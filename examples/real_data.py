@@ -8,6 +8,7 @@ it where it is not installed.  Sources and licences stand in ``docs/real_data.md
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ def needs(module: str, why: str) -> Any:
 
 def amino_acids() -> Data:
     """Fluorescence of five samples of three amino acids (R. Bro), from the shared data."""
-    path = REPOSITORY.parent / "shared" / "data" / "aminoacids.npz"
+    shared = os.environ.get("TENSORCALCULUS_SHARED") or REPOSITORY.parent / "shared"
+    path = Path(shared) / "data" / "aminoacids.npz"
     if not path.is_file():
         raise MissingData(f"the file {path} is missing")
     labels = (np.arange(5), np.arange(250, 451), np.arange(240, 301))
