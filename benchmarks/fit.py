@@ -24,12 +24,12 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from contest import FULL, QUICK, Budget, difference, rounds
 from contestants import Contestant, plain
+from peers import peer
 
 import tensorcalculus as tc
 from tensorcalculus.fit.mttkrp import DenseData
@@ -45,14 +45,6 @@ TARGET = 1e-4
 """Relative error at which a whole fit ends."""
 
 warnings.simplefilter("ignore")
-
-
-def peer(name: str) -> Any:
-    """A peer's module, or None."""
-    try:
-        return import_module(name)
-    except ImportError:
-        return None
 
 
 pyttb, tensorly = peer("pyttb"), peer("tensorly")

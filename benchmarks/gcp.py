@@ -35,14 +35,14 @@ for _name in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from peers import peer, silent
 
 import tensorcalculus as tc
 from tensorcalculus.fit.generalized.sampling import Gradient
@@ -57,29 +57,6 @@ AGREE = 1e-9
 
 SWEEPS = 5
 """Sweeps of alternating least squares that are timed together."""
-
-
-@contextmanager
-def silent() -> Iterator[None]:
-    """What compiled libraries print is dropped."""
-    sys.stdout.flush()
-    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nothing)
-
-
-def peer(name: str) -> Any:
-    """A peer's module, or None."""
-    try:
-        with silent():
-            return import_module(name)
-    except ImportError:
-        return None
 
 
 pyttb, genten = peer("pyttb"), peer("pygenten")

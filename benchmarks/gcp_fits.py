@@ -21,41 +21,18 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from peers import peer, silent
 
 import tensorcalculus as tc
 from tensorcalculus.fit.generalized.sparse_cells import SparseCells
 
 logging.disable(logging.WARNING)
-
-
-@contextmanager
-def silent() -> Iterator[None]:
-    """What compiled libraries print is dropped."""
-    sys.stdout.flush()
-    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nothing)
-
-
-def peer(name: str) -> Any:
-    """A peer's module, or None."""
-    try:
-        with silent():
-            return import_module(name)
-    except ImportError:
-        return None
 
 
 pyttb, genten = peer("pyttb"), peer("pygenten")
