@@ -130,6 +130,7 @@ def test_results_tell_predict_and_come_back_from_files(tmp_path) -> None:
     cells = np.array([[0, 0, 0], [5, 4, 3], [2, 1, 0]])
     odds = m[tuple(cells.T)]
     np.testing.assert_allclose(result.predict(cells), odds / (1 + odds), rtol=1e-12)
+    np.testing.assert_allclose(result.predict(), m / (1 + m), rtol=1e-12)
     assert "bernoulli" in repr(result) and "<table>" in result._repr_html_()
     back = tc.GCPFit.load(result.save(tmp_path / "model"))
     assert repr(back) == repr(result)

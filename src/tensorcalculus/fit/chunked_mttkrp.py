@@ -13,11 +13,11 @@ from tensorcalculus.fit.data.blocks import blocks_of, rows_in
 from tensorcalculus.fit.data.chunked import Block, Chunked
 from tensorcalculus.fit.data.observed import cleared
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
-from tensorcalculus.fit.mttkrp import DenseData
+from tensorcalculus.fit.mttkrp import CPData, DenseData
 from tensorcalculus.networks.formats.cp import CP
 
 
-class ChunkedData:
+class ChunkedData(CPData):
     """An array on a disk or in a cluster, and the products of it that fits of CP models need.
 
     A product by one mode is the sum of those of the blocks, in their order.  A sweep of alternating
@@ -35,15 +35,6 @@ class ChunkedData:
         self.cancels = float(np.finfo(self.x.dtype).eps) ** 0.5
         self.norm2 = math.fsum(self._blocks.ask(_norm2, [()] * len(self._blocks.places)))
 
-    def put(self, k: int, u: np.ndarray) -> None:
-        """Another factor ``[n_k, r]`` for mode k."""
-        self.numpy[k] = np.ascontiguousarray(u)
-
-    def put_all(self, factors: Sequence[np.ndarray]) -> None:
-        """Other factors for all modes."""
-        for k, u in enumerate(factors):
-            self.put(k, u)
-
     def mttkrp(self, k: int) -> np.ndarray:
         """The product by mode k, ``[n_k, r]``, by one pass."""
         return self._products([k])[0]
@@ -60,11 +51,6 @@ class ChunkedData:
             for k, whole, part in zip(modes, made, parts, strict=True):
                 whole[where[k]] += part
         return made
-
-    def loss(self, inner: float, model2: float) -> tuple[float, bool]:
-        """``norm(x - m)^2`` from ``<x, m>`` and ``norm(m)^2``; whether digits have cancelled."""
-        value = self.norm2 - 2 * inner + model2
-        return max(value, 0.0), value < self.cancels * self.norm2
 
     def residual(self, factors: Sequence[np.ndarray]) -> float:
         """``norm(x - m)^2`` from the entries themselves."""

@@ -53,12 +53,13 @@ class CPData(Protocol):
     """The factors at present."""
 
     def put(self, k: int, u: np.ndarray) -> None:
-        """Another factor for mode k."""
-        ...
+        """Another factor ``[n_k, r]`` for mode k."""
+        self.numpy[k] = np.ascontiguousarray(u)
 
     def put_all(self, factors: Sequence[np.ndarray]) -> None:
         """Other factors for all modes."""
-        ...
+        for k, u in enumerate(factors):
+            self.put(k, u)
 
     def mttkrp(self, k: int) -> np.ndarray:
         """The product by mode k."""
@@ -69,8 +70,9 @@ class CPData(Protocol):
         ...
 
     def loss(self, inner: float, model2: float) -> tuple[float, bool]:
-        """``norm(x - m)^2``, and whether its digits have cancelled."""
-        ...
+        """``norm(x - m)^2`` from ``Re <x, m>`` and ``norm(m)^2``; whether digits have cancelled."""
+        value = self.norm2 - 2 * inner + model2
+        return max(value, 0.0), value < self.cancels * self.norm2
 
     def residual(self, factors: Sequence[np.ndarray]) -> float:
         """``norm(x - m)^2`` as exactly as it can be had."""
@@ -85,7 +87,7 @@ class CPData(Protocol):
         ...
 
 
-class DenseData:
+class DenseData(CPData):
     """An array, and the products of it that fits of CP models need.
 
     A matricised tensor times Khatri-Rao product (MTTKRP) contracts all modes but one with their
@@ -126,11 +128,6 @@ class DenseData:
         self.factors[k] = like(np.ascontiguousarray(u.conj().T), self.x)  # [r, n_k]
         self._versions[k] += 1
 
-    def put_all(self, factors: Sequence[np.ndarray]) -> None:
-        """Other factors for all modes."""
-        for k, u in enumerate(factors):
-            self.put(k, u)
-
     def mttkrp(self, k: int) -> np.ndarray:
         """``sum over all indices but i_k of x[i1, …, id]*prod_{j != k} conj(U_j[i_j, r])``.
 
@@ -168,11 +165,6 @@ class DenseData:
             # Of the middle mode there are many small products, none of them transposed.
             return [(1,), (0,)] if min(self.shape[1:]) >= SMALL else [(2,), (0,)]
         return self.groups
-
-    def loss(self, inner: float, model2: float) -> tuple[float, bool]:
-        """``norm(x - m)^2`` from ``Re <x, m>`` and ``norm(m)^2``; whether digits have cancelled."""
-        value = self.norm2 - 2 * inner + model2
-        return max(value, 0.0), value < self.cancels * self.norm2
 
     def residual(self, factors: Sequence[np.ndarray]) -> float:
         """``norm(x - m)^2`` from the entries themselves, some slices at a time."""

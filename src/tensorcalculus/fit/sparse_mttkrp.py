@@ -11,7 +11,7 @@ from tensorcalculus.fit.data.cells import CellKeys
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.kernels.fused import mttkrp, mttkrps
 from tensorcalculus.fit.kernels.points import Points
-from tensorcalculus.fit.mttkrp import DenseData, gram_product
+from tensorcalculus.fit.mttkrp import CPData, DenseData, gram_product
 from tensorcalculus.networks.formats.cp import CP
 
 SMALL = 1 << 20
@@ -19,7 +19,7 @@ SMALL = 1 << 20
 gives all digits."""
 
 
-class SparseData:
+class SparseData(CPData):
     """A sparse tensor, and the products of it that fits of CP models need.
 
     Cells that are not stored are zeros, and count: ``norm(x - m)^2`` is a sum over all cells, of
@@ -42,15 +42,6 @@ class SparseData:
         # Without the array nothing better is known than what Gram matrices give.
         self.cancels = float(np.finfo(x.values.dtype).eps) ** 0.5 if self._dense else 0.0
 
-    def put(self, k: int, u: np.ndarray) -> None:
-        """Another factor ``[n_k, r]`` for mode k."""
-        self.numpy[k] = np.ascontiguousarray(u)
-
-    def put_all(self, factors: Sequence[np.ndarray]) -> None:
-        """Other factors for all modes."""
-        for k, u in enumerate(factors):
-            self.put(k, u)
-
     def mttkrp(self, k: int) -> np.ndarray:
         """``sum over stored cells with index i_k of x*prod_{j != k} U_j[i_j, r]``, ``[n_k, r]``."""
         return mttkrp(self.points, self.numpy, k)
@@ -58,11 +49,6 @@ class SparseData:
     def mttkrps(self) -> list[np.ndarray]:
         """The products by all modes at one point: one pass."""
         return mttkrps(self.points, self.numpy)
-
-    def loss(self, inner: float, model2: float) -> tuple[float, bool]:
-        """``norm(x - m)^2`` from ``<x, m>`` and ``norm(m)^2``; whether digits have cancelled."""
-        value = self.norm2 - 2 * inner + model2
-        return max(value, 0.0), value < self.cancels * self.norm2
 
     def residual(self, factors: Sequence[np.ndarray]) -> float:
         """``norm(x - m)^2``; for large tensors exact to roundings of ``norm(x)^2`` only."""

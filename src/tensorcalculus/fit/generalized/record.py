@@ -76,8 +76,8 @@ class GCPFit(Labelled, Rows):
         factors = [np.asarray(numpy_of(u), dtype=np.float64) for u in self.factors]
         return CP(factors, self.weights).diagnose()
 
-    def predict(self, indices: Any) -> np.ndarray:
-        """Expected values of cells, given by their indices ``[n, d]``.
+    def predict(self, indices: Any = None) -> np.ndarray:
+        """Expected values of cells, given by their indices ``[n, d]``; by default the whole array.
 
         They follow from the model by the link of the loss: ``m/(1+m)`` for odds, ``exp(m)`` for the
         logarithm of a mean, and ``m`` itself for losses of one's own.
@@ -87,6 +87,8 @@ class GCPFit(Labelled, Rows):
         InputError, ShapeError
             Indices outside of the shape, or of another number of modes.
         """
+        if indices is None:
+            return np.asarray(self.loss.mean(numpy_of(self.model.to_dense())))
         cells = checked_cells(indices, self.shape)
         rows = np.ones((len(cells), self.rank))
         for k, u in enumerate(self.model.factors):
