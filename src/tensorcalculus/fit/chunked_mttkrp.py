@@ -11,7 +11,7 @@ import numpy as np
 from tensorcalculus.errors import InputError
 from tensorcalculus.fit.data.blocks import blocks_of, rows_in
 from tensorcalculus.fit.data.chunked import Block, Chunked
-from tensorcalculus.fit.data.observed import cleared
+from tensorcalculus.fit.data.observed import block_of
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.mttkrp import CPData, DenseData
 from tensorcalculus.networks.formats.cp import CP
@@ -70,9 +70,7 @@ def prepared(values: Any, where: Block, _: None) -> DenseData:
     """A block, checked.  Called in the processes of a cluster."""
     if type(values).__module__.startswith("sparse"):
         values = SparseTensor.from_sparse(values).to_dense()
-    kind = np.float32 if values.dtype == np.float32 else np.float64
-    dense = np.asarray(values, dtype=kind)
-    return DenseData(cleared(dense, None, "X", [part.start for part in where]))
+    return DenseData(block_of(values, where, None))
 
 
 def _norm2(data: DenseData) -> float:

@@ -12,11 +12,18 @@ import pytest
 
 from tensorcalculus import InputError, ShapeError
 from tensorcalculus.fit.data.chunked import Chunked
-from tensorcalculus.fit.data.observed import observe
+from tensorcalculus.fit.data.observed import Observed, block_of, observe
 from tensorcalculus.fit.data.reading import read_data
 
 SHAPE = (7, 10, 9)
 SOURCES = ["memmap", "memmap F", "zarr", "zarr large", "dask"]
+
+
+def observed_blocks(found: Observed):
+    """Where each block lies, its numbers, and which of them are known."""
+    for where, values in found.data.values.blocks():
+        known = found.known_in(where)
+        yield where, block_of(values, where, known), known
 
 
 def drawn(kind="float64", shape=SHAPE):
@@ -90,14 +97,14 @@ def test_known_cells(source, tmp_path):
         found = observe(data, **options)
         assert found.count == known.sum()
         values, seen = np.full(SHAPE, np.nan), np.zeros(SHAPE, bool)
-        for where, part, there in found.blocks():
+        for where, part, there in observed_blocks(found):
             values[where], seen[where] = part, there
         assert np.array_equal(values, np.where(known, a, 0)) and np.array_equal(seen, known)
     first = np.argwhere(~known)
     with pytest.raises(
         InputError, match=r"of .* numbers are NaN or infinite, the first, nan, at"
     ) as e:
-        list(observe(data).blocks())
+        list(observed_blocks(observe(data)))
     place = [int(i) for i in str(e.value).split("at [")[1].split("]")[0].split(",")]
     assert place in first.tolist()
 
@@ -105,9 +112,11 @@ def test_known_cells(source, tmp_path):
 def test_types_and_labels(tmp_path):
     a = drawn("int16")
     found = observe(stored("memmap", a, tmp_path))
-    assert all(part.dtype == np.float64 and there is None for _, part, there in found.blocks())
+    assert all(
+        part.dtype == np.float64 and there is None for _, part, there in observed_blocks(found)
+    )
     small = observe(stored("memmap", drawn("float32"), tmp_path))
-    assert all(part.dtype == np.float32 for _, part, _ in small.blocks())
+    assert all(part.dtype == np.float32 for _, part, _ in observed_blocks(small))
     xarray = pytest.importorskip("xarray")
     held = xarray.DataArray(stored("dask", a, tmp_path), dims=("i", "j", "k"))
     data = read_data(held)
@@ -161,7 +170,7 @@ def test_memory_does_not_grow_with_passes(tmp_path):
     for _ in range(4):
         tracemalloc.start()
         try:
-            total = sum(float(part.sum()) for _, part, _ in x.blocks())
+            total = sum(float(part.sum()) for _, part, _ in observed_blocks(x))
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
@@ -178,15 +187,15 @@ def test_a_large_array_of_zarr_stays_on_disk(tmp_path):
     program = f"""
 import re, numpy as np, zarr
 from pathlib import Path
-from tensorcalculus.fit.data.observed import observe
+from tensorcalculus.fit.data.observed import Observed, block_of, observe
 from tensorcalculus.fit.data.reading import read_data
 held = zarr.open({str(tmp_path / "a.zarr")!r}, mode="w", shape=(512, 512, 512),
                  chunks=(64, 512, 64), dtype="float32")
 for i in range(0, 512, 64):
     held[i:i + 64] = np.float32(i)
-x, peaks = observe(read_data({str(tmp_path / "a.zarr")!r})), []
+x, peaks = read_data({str(tmp_path / "a.zarr")!r}).values, []
 for _ in range(4):
-    total = sum(float(part.sum(dtype=np.float64)) for _, part, _ in x.blocks())
+    total = sum(float(part.sum(dtype=np.float64)) for _, part in x.blocks())
     # Of this program alone: what `resource` tells begins with the size of the one that started it.
     told = Path("/proc/self/status").read_text()
     peaks.append(int(re.search(r"VmHWM:\\s*(\\d+) kB", told)[1]) * 1024)

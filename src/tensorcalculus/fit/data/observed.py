@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,26 +37,6 @@ class Observed:
     unknown: np.ndarray | None = None
     """Of sparse data: the unknown cells ``[m, d]`` in lexicographic order; none of them is
     stored."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether all cells are known."""
-        return self.count == math.prod(self.data.shape)
-
-    def blocks(self) -> Iterator[tuple[Block, np.ndarray, np.ndarray | None]]:
-        """Of chunked data: where each block lies, its numbers as floats with 0 in unknown cells,
-        and which of them are known (None: all).
-
-        Raises InputError for a number that is known and not finite.
-        """
-        values = self.data.values
-        if not isinstance(values, Chunked):
-            raise InputError(f"blocks are those of chunked data, not of {self.data.kind} data")
-        kind = self.data.home.dtype
-        for where, held in values.blocks():
-            known = self.known_in(where)
-            made = np.asarray(held, dtype=kind)
-            yield where, cleared(made, known, "X", [s.start for s in where]), known
 
     def known_in(self, where: Block) -> np.ndarray | None:
         """Which cells of a block of chunked data are known (None: all)."""
@@ -264,6 +243,16 @@ def _none_lost(x: SparseTensor, lost: np.ndarray, name: str) -> None:
             f"{name}: {len(lost)} of {x.nnz} stored cells of the data are unknown, such as"
             f" {lost[0].tolist()}; take them out first, X.without(cells), or count them as known"
         )
+
+
+def block_of(values: Any, where: Block, known: np.ndarray | None) -> np.ndarray:
+    """The numbers of a block as floats, 0 in unknown cells (None: all are known).
+
+    Raises InputError for a number that is known and not finite.
+    """
+    kind = np.float32 if values.dtype == np.float32 else np.float64
+    dense = np.ascontiguousarray(values, dtype=kind)
+    return cleared(dense, known, "X", [part.start for part in where])
 
 
 def cleared(

@@ -12,7 +12,7 @@ import numpy as np
 from tensorcalculus.fit.components import Factors
 from tensorcalculus.fit.data.blocks import blocks_of, rows_in
 from tensorcalculus.fit.data.chunked import Block, Chunked
-from tensorcalculus.fit.data.observed import Observed, cleared
+from tensorcalculus.fit.data.observed import Observed, block_of
 from tensorcalculus.fit.data.sparse_tensor import SparseTensor
 from tensorcalculus.fit.generalized.chunked_samples import ChunkedSamples
 from tensorcalculus.fit.generalized.dense_cells import DenseCells
@@ -106,11 +106,6 @@ def _cells(loss: Loss, values: Any, where: Block, known: np.ndarray | None) -> C
             cells = np.argwhere(~known)
             missing = SparseTensor(cells, np.zeros(len(cells)), stored.shape)
         return SparseCells(stored, loss, missing)
-    dense = np.ascontiguousarray(np.asarray(values, dtype=_float(values.dtype)))
-    dense = cleared(dense, known, "X", [part.start for part in where])
+    dense = block_of(values, where, known)
     loss.check(dense)
     return DenseCells(dense, loss, None if known is None else known.astype(np.float64))
-
-
-def _float(kind: np.dtype) -> type:
-    return np.float32 if kind == np.float32 else np.float64
