@@ -15,18 +15,18 @@ number = njit(error_model="numpy", forceinline=True)
 
 
 @number
-def sigmoid(x):  # type: ignore[no-untyped-def]
+def sigmoid(x):
     e = np.exp(-abs(x))
     return 1.0 / (1.0 + e) if x >= 0 else e / (1.0 + e)
 
 
 @number
-def softplus(x):  # type: ignore[no-untyped-def]
+def softplus(x):
     return max(x, 0.0) + np.log1p(np.exp(-abs(x)))
 
 
 @number
-def logcosh(x):  # type: ignore[no-untyped-def]
+def logcosh(x):
     a = abs(x)
     if a < 1.0:
         return 0.5 * np.log1p(math.sinh(a) ** 2)
@@ -34,28 +34,28 @@ def logcosh(x):  # type: ignore[no-untyped-def]
 
 
 @number
-def sech2(x):  # type: ignore[no-untyped-def]
+def sech2(x):
     e = np.exp(-2.0 * abs(x))
     return 4.0 * e / ((1.0 + e) * (1.0 + e))
 
 
 @number
-def relu(x):  # type: ignore[no-untyped-def]
+def relu(x):
     return x if x > 0 or x != x else x * 0.0
 
 
 @number
-def step(x):  # type: ignore[no-untyped-def]
+def step(x):
     return 1.0 if x > 0 else 0.0 * (x - x)
 
 
 @number
-def xlogy(x, y):  # type: ignore[no-untyped-def]
+def xlogy(x, y):
     return x * np.log(y) if x != 0 or y != y else 0.0
 
 
 @number
-def power(x, p):  # type: ignore[no-untyped-def]
+def power(x, p):
     # Exponents are literals in the source: the branches vanish where this is inlined.
     if p == 3.0:
         return x * x * x
@@ -75,32 +75,32 @@ def power(x, p):  # type: ignore[no-untyped-def]
 
 
 @number
-def guarded_power(x, p):  # type: ignore[no-untyped-def]
+def guarded_power(x, p):
     return 0.0 * x if x == 0 else power(x, p)
 
 
 @number
-def erf(x):  # type: ignore[no-untyped-def]
+def erf(x):
     return math.erf(x)
 
 
 @number
-def erfc(x):  # type: ignore[no-untyped-def]
+def erfc(x):
     return math.erfc(x)
 
 
 @number
-def lgamma(x):  # type: ignore[no-untyped-def]
+def lgamma(x):
     return math.lgamma(x)
 
 
 @number
-def gamma(x):  # type: ignore[no-untyped-def]
+def gamma(x):
     return math.gamma(x)
 
 
 @number
-def digamma_right(x):  # type: ignore[no-untyped-def]
+def digamma_right(x):
     below = 0.0
     while x < 10.0:
         below += 1.0 / x
@@ -114,7 +114,7 @@ def digamma_right(x):  # type: ignore[no-untyped-def]
 
 
 @number
-def digamma(x):  # type: ignore[no-untyped-def]
+def digamma(x):
     """Recurrence to x >= 10, then the asymptotic series: Abramowitz and Stegun 6.3.5, 6.3.18."""
     if x <= 0.0:
         if x == math.floor(x):

@@ -10,9 +10,8 @@ import numpy as np
 
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.node import Expr
-from tensorcalculus.fit.data.observed import observe
 from tensorcalculus.fit.decompose import gcp
-from tensorcalculus.fit.generalized.driver import observed_cells
+from tensorcalculus.fit.generalized.driver import read_cells
 from tensorcalculus.fit.generalized.projection import first_factor
 from tensorcalculus.fit.generalized.record import GCPFit
 from tensorcalculus.fit.losses import Loss
@@ -121,7 +120,7 @@ class GCP(TransformerMixin, BaseEstimator):
     def transform(self, X: Any, *, mask: Any = None) -> np.ndarray:
         """The first factor ``[n, r]`` for samples ``[n, …]``, the components as they are."""
         fitted = self._fitted()
-        cells = observed_cells(observe(X, mask), fitted.loss)
+        cells = read_cells(X, fitted.loss, mask)
         wanted = fitted.loss.nonnegative if self.nonnegative is None else bool(self.nonnegative)
         return first_factor(cells, fitted.loss, self.components_, wanted, self.l2)
 
@@ -137,7 +136,7 @@ class GCP(TransformerMixin, BaseEstimator):
     def score(self, X: Any, y: Any = None, *, mask: Any = None) -> float:
         """Minus the mean loss of samples in terms of the components; higher is better."""
         loss = self._fitted().loss
-        cells = observed_cells(observe(X, mask), loss)
+        cells = read_cells(X, loss, mask)
         weights = self.transform(X, mask=mask)
         return -cells.value_gradients([weights, *self.components_])[0] / cells.count
 

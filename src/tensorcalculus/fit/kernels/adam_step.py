@@ -8,9 +8,7 @@ from numba import njit
 
 
 @njit(error_model="numpy", nogil=True)
-def adam_step(  # type: ignore[no-untyped-def]
-    x, g, m, v, edges, floors, l2, rate, beta, gamma, small, count
-):
+def adam_step(x, g, m, v, edges, floors, l2, rate, beta, gamma, small, count):
     """Step number `count`; the gradient is 0 afterwards.
 
     D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015, Alg. 1, with the

@@ -51,7 +51,7 @@ def table_of(cells: np.ndarray, shape: Sequence[int], *, with_rows: bool = False
 
 
 @njit(error_model="numpy", forceinline=True)
-def key_of(table, cells, at):  # type: ignore[no-untyped-def]
+def key_of(table, cells, at):
     """The key of the cell in one row of an array."""
     key = np.uint64(0)
     if table.exact:
@@ -64,14 +64,14 @@ def key_of(table, cells, at):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy", forceinline=True)
-def mark_of(table, mix):  # type: ignore[no-untyped-def]
+def mark_of(table, mix):
     """The word and the bit in it that a mixed key sets."""
     bit = below(mix, np.uint64(64 * len(table.marks)))
     return bit >> _SIX, _ONE << (bit & _REST)
 
 
 @njit(error_model="numpy", forceinline=True)
-def slot_of(table, key, mix):  # type: ignore[no-untyped-def]
+def slot_of(table, key, mix):
     """The slot that holds a key, or the free one where it belongs."""
     count = np.uint64(len(table.keys))
     slot = below(mix, count)
@@ -83,7 +83,7 @@ def slot_of(table, key, mix):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy", forceinline=True)
-def slot_with(table, cells, at):  # type: ignore[no-untyped-def]
+def slot_with(table, cells, at):
     """The slot that holds the cell in one row of an array, -1 where none does."""
     key = key_of(table, cells, at)
     mix = mixed(key)
@@ -95,20 +95,20 @@ def slot_with(table, cells, at):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy", forceinline=True)
-def holds(table, cells, at):  # type: ignore[no-untyped-def]
+def holds(table, cells, at):
     """Whether a cell is listed."""
     return slot_with(table, cells, at) >= 0
 
 
 @njit(error_model="numpy", forceinline=True)
-def row_in(table, cells, at):  # type: ignore[no-untyped-def]
+def row_in(table, cells, at):
     """The row of a cell in the list, -1 where it is not listed."""
     slot = slot_with(table, cells, at)
     return np.int64(-1) if slot < 0 else np.int64(table.rows[slot])
 
 
 @njit(error_model="numpy", nogil=True)
-def _fill(table, cells):  # type: ignore[no-untyped-def]
+def _fill(table, cells):
     for i in range(len(cells)):
         key = key_of(table, cells, i)
         mix = mixed(key)

@@ -16,7 +16,7 @@ compiled = njit(error_model="numpy", nogil=True)
 
 
 @compiled
-def from_list(stream, cells, values, into, found):  # type: ignore[no-untyped-def]
+def from_list(stream, cells, values, into, found):
     """Cells of a list, and the numbers that belong to them."""
     count = np.uint64(len(cells))
     for i in range(len(into)):
@@ -28,9 +28,7 @@ def from_list(stream, cells, values, into, found):  # type: ignore[no-untyped-de
 
 
 @compiled
-def from_weighted_list(  # type: ignore[no-untyped-def]
-    stream, cells, values, weights, factor, into, found, weighing
-):
+def from_weighted_list(stream, cells, values, weights, factor, into, found, weighing):
     """The same with weights, which are multiplied by a factor."""
     count = np.uint64(len(cells))
     for i in range(len(into)):
@@ -43,7 +41,7 @@ def from_weighted_list(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def from_all(stream, sides, into):  # type: ignore[no-untyped-def]
+def from_all(stream, sides, into):
     """Any cells."""
     for i in range(len(into)):
         for k in range(into.shape[1]):
@@ -52,7 +50,7 @@ def from_all(stream, sides, into):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def from_others(stream, table, into):  # type: ignore[no-untyped-def]
+def from_others(stream, table, into):
     """Cells that a table does not hold, by rejection."""
     for i in range(len(into)):
         listed = True
@@ -64,7 +62,7 @@ def from_others(stream, table, into):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def looked_up(stream, table, values, into, found):  # type: ignore[no-untyped-def]
+def looked_up(stream, table, values, into, found):
     """Any cells with their values: 0 where the table does not hold them.
 
     Rows of the table beyond the values are cells that are missing, which are rejected.
@@ -80,7 +78,7 @@ def looked_up(stream, table, values, into, found):  # type: ignore[no-untyped-de
 
 
 @compiled
-def from_array(stream, x, sides, into, found):  # type: ignore[no-untyped-def]
+def from_array(stream, x, sides, into, found):
     """Cells of an array, which is given as one row, with their values."""
     for i in range(len(into)):
         at = np.uint64(0)
@@ -93,9 +91,7 @@ def from_array(stream, x, sides, into, found):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def from_masked_array(  # type: ignore[no-untyped-def]
-    stream, x, weights, factor, sides, into, found, weighing
-):
+def from_masked_array(stream, x, weights, factor, sides, into, found, weighing):
     """The same where weights are not 0, by rejection; weights are multiplied by a factor."""
     for i in range(len(into)):
         weight = 0.0

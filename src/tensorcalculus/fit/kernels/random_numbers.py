@@ -22,7 +22,7 @@ _27, _30, _31 = np.uint64(27), np.uint64(30), np.uint64(31)
 
 
 @njit(error_model="numpy", forceinline=True)
-def mixed(z):  # type: ignore[no-untyped-def]
+def mixed(z):
     """A bijection of 64 bits in which each bit depends on all."""
     z = (z ^ (z >> _30)) * _A
     z = (z ^ (z >> _27)) * _B
