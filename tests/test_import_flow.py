@@ -36,7 +36,7 @@ ALLOWED = {
     "expr": {"errors"},
     "simplify": {"expr", "errors"},
     "calculus": {"expr", "simplify", "errors"},
-    "notation": {"expr", "simplify", "errors"},
+    "notation": {"expr", "simplify", "errors", "diagrams"},
     "compiler": {"expr", "simplify", "errors", "calculus"},
     "face": UNITS,
     "api": UNITS - {"cli"},

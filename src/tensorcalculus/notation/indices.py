@@ -128,7 +128,7 @@ class Entries:
             long = uses.get(node, 0) > 1 and length[node] >= SHORTEST
             wanted = long and not pattern and not _reciprocal(node)
             if not fixed and (wanted or node in whole):
-                name = self.names[node] = _fresh_name(node, self.taken)
+                name = self.names[node] = fresh_name(node, self.taken)
                 self.taken.add(name)
                 length[node] = len(name) + 2 * node.ndim
 
@@ -181,7 +181,7 @@ class Entries:
     def operation(self, node: Operation) -> list:
         """An operation on whole tensors, without indices."""
         marks = [f"\0{k}\0" for k in range(len(node.args))]
-        pieces = _spelled_operation(node, marks).split("\0")
+        pieces = spelled_operation(node, marks).split("\0")
         items: list = []
         for k, piece in enumerate(pieces):
             if k % 2 == 0:
@@ -391,7 +391,7 @@ def _reciprocal(node: Expr) -> bool:
     return isinstance(p, Number) and p.value < 0
 
 
-def _spelled_operation(node: Operation, args: list[str]) -> str:
+def spelled_operation(node: Operation, args: list[str]) -> str:
     """An operation in the input language, which counts axes from the first."""
     name, params = node.row.name, node.params
     if name == "slice":
@@ -430,7 +430,7 @@ def _length(node: Expr, length: dict[Expr, int]) -> int:
     return inner + 2 * node.ndim + 6
 
 
-def _fresh_name(node: Expr, taken: set[str]) -> str:
+def fresh_name(node: Expr, taken: set[str]) -> str:
     """A letter by kind and order: r, R for sums, z, Z for contractions, s, S for functions."""
     if node.ndim == 0:
         letters = "cdabh"
