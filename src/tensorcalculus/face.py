@@ -284,6 +284,12 @@ class Face:
 
         return to_diagram(self._expr, derivative_axes)
 
+    def to_index_latex(self) -> str:
+        """Index notation as LaTeX, without surrounding dollar signs."""
+        from tensorcalculus.notation.index_latex import to_index_latex
+
+        return to_index_latex(self._expr)
+
     def to_latex(self) -> str:
         """LaTeX, without surrounding dollar signs."""
         from tensorcalculus.notation.latex import to_latex

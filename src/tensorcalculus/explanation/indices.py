@@ -12,7 +12,7 @@ from tensorcalculus.calculus.sweep import forward, reverse
 from tensorcalculus.explanation import rules
 from tensorcalculus.explanation.blocks import Block, Line
 from tensorcalculus.explanation.differentials import structured
-from tensorcalculus.explanation.formulas import Formula, derivative_name
+from tensorcalculus.explanation.formulas import Formula, derivative_name, slope_name
 from tensorcalculus.explanation.stages import Stage, Stages
 from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.contraction import contract
@@ -84,8 +84,11 @@ def _local(stages: Stages, stage: Stage, v: Variable, plain: Expr) -> Iterator[B
     """The derivative of one part by one that stands in it, with deltas and without."""
     name = stage.letter.name
     how = tuple(r for r in rules.differentials(stage.value, [v]) if r not in rules.OBVIOUS)
-    shown = _equation(name, plain, stages, v, how)
-    raw = _equation(name, _with_deltas(stage.value, v, stages.delta), stages, v)
+    # In the function alone, what v does directly is all that it does.
+    local = stage is not stages[-1] or any(v in s.inner for s in stages[:-1])
+    shown = _equation(name, plain, stages, v, how, local=local)
+    deltas = _with_deltas(stage.value, v, stages.delta)
+    raw = _equation(name, deltas, stages, v, local=local)
     if f"{stages.delta}[" in raw.right.text and raw.right.text != shown.right.text:
         yield Line(raw.left, raw.right, (*shown.rules, DELTA))
         yield Line(shown.left, shown.right, (REMOVED,))
@@ -110,16 +113,16 @@ def _equation(
     stages: Stages,
     v: Variable | None = None,
     how: tuple[rules.Rule, ...] = (),
+    *,
+    local: bool = False,
 ) -> Line:
     """An entry of a part, or of its derivative by ``v``, as a line."""
     at, text, latex = _pieces(e, stages)
     n = len(at) - (v.ndim if v is not None else 0)
     left = Formula(_text(name, at[:n]), _latex(name, at[:n]))
     if v is not None:
-        left = Formula(
-            f"d{left.text}/d{_text(v.name, at[n:])}",
-            rf"\frac{{\partial {left.latex}}}{{\partial {_latex(v.name, at[n:])}}}",
-        )
+        below = Formula(_text(v.name, at[n:]), _latex(v.name, at[n:]))
+        left = slope_name(left, below, local=local)
     return Line(left, Formula(text, latex), how)
 
 
