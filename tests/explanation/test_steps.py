@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 from explanation.witness import Witness
+from support import shared_path
+from test_cases import NUMBERS, draw
 
 import tensorcalculus as tc
 
@@ -99,3 +103,33 @@ def test_backpropagation(case: str) -> None:
     given = judge.rng.standard_normal([d.value for d in shape]) if shape else None
     judge.backpropagation(way, given)
     assert judge.seen >= 2 * len(told.wrt)
+
+
+SHARED = json.loads(shared_path("cases", "derivatives.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SHARED["cases"], ids=lambda case: case["id"])
+def test_shared_cases(case: dict) -> None:
+    """All ways to all derivatives of the shared cases, at the cases' data."""
+    sizes = SHARED["dims"]
+    rng = np.random.default_rng(5)
+    values = {k: draw(v, rng) for k, v in case["vars"].items()}
+    shapes = {k: " ".join(str(sizes[s]) for s in v["shape"]) for k, v in case["vars"].items()}
+    wrt = case["wrt"][0] if isinstance(case["wrt"], list) else case["wrt"]
+    text = re.sub(r"\b[a-z]\b", lambda m: str(NUMBERS.get(case["id"], {}).get(m[0], m[0])),
+                  case["expr"])  # fmt: skip
+    told = tc.explain(text, wrt, **shapes)
+    for way in told.ways:
+        judge = Witness(told, values)
+        if way.name == "differentials":
+            judge.differentials(way)
+        elif way.name == "indices":
+            judge.indices(way)
+        elif way.name == "backpropagation":
+            shape = tc.parse(text, shapes).shape
+            given = judge.rng.standard_normal([d.value for d in shape]) if shape else None
+            judge.backpropagation(way, given)
+        else:
+            continue
+        assert judge.seen
