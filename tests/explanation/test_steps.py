@@ -13,6 +13,7 @@ from support import shared_path
 from test_cases import NUMBERS, draw
 
 import tensorcalculus as tc
+from tensorcalculus.explanation.blocks import Picture
 
 CASES: dict[str, tuple[str, str | list[str], dict[str, str]]] = {
     "least squares": ("norm2(X*W-Y)^2", "W", {"X": "4 3", "W": "3 2", "Y": "4 2"}),
@@ -87,6 +88,16 @@ def test_differentials(case: str) -> None:
 
 
 @CASE
+def test_network(case: str) -> None:
+    judge, told = witness(case)
+    (way,) = told["network"].ways
+    judge.differentials(way)
+    assert judge.seen >= len(told.wrt)
+    pictures = [b for b in way.blocks if isinstance(b, Picture)]
+    assert len(pictures) >= 3 * len(told.wrt)
+
+
+@CASE
 def test_indices(case: str) -> None:
     judge, told = witness(case)
     (way,) = told["indices"].ways
@@ -122,14 +133,12 @@ def test_shared_cases(case: dict) -> None:
     told = tc.explain(text, wrt, **shapes)
     for way in told.ways:
         judge = Witness(told, values)
-        if way.name == "differentials":
+        if way.name in ("differentials", "network"):
             judge.differentials(way)
         elif way.name == "indices":
             judge.indices(way)
-        elif way.name == "backpropagation":
+        else:
             shape = tc.parse(text, shapes).shape
             given = judge.rng.standard_normal([d.value for d in shape]) if shape else None
             judge.backpropagation(way, given)
-        else:
-            continue
         assert judge.seen
