@@ -37,7 +37,7 @@ ALLOWED = {
     "simplify": {"expr", "errors"},
     "calculus": {"expr", "simplify", "errors"},
     "notation": {"expr", "simplify", "errors"},
-    "compiler": {"expr", "simplify", "errors", "calculus"},
+    "compiler": {"expr", "simplify", "errors", "calculus", "display"},
     "face": UNITS,
     "api": UNITS - {"cli"},
     # Random data for expressions, which checks and the published strategies share.

@@ -61,16 +61,19 @@ OPENED = 12
 
 def to_latex(e: Expr) -> str:
     """The expression in LaTeX without dollar signs; parts that repeat are named after ``where``."""
+    body, told = formula_and_names(e)
+    return rf"{body} \quad\text{{where }} " + r",\; ".join(told) if told else body
+
+
+def formula_and_names(e: Expr) -> tuple[str, list[str]]:
+    """The formula in LaTeX, and ``name = part`` for the parts that repeat in it."""
     e = written_out(e)
     form = Writer(e).form(e)
     taken = set(variables_of(e)) | {s for node in walk(e) for d in node.shape for s in d.symbols()}
     clauses, names = repeated(form, taken, Texts().spell)
     printer = Latex(form, names)
     body = printer.told(form)
-    if not clauses:
-        return body
-    told = [f"{tex_names(name)} = {printer.told(f)}" for name, f in clauses]
-    return rf"{body} \quad\text{{where }} " + r",\; ".join(told)
+    return body, [f"{tex_names(name)} = {printer.told(f)}" for name, f in clauses]
 
 
 class Latex:
