@@ -37,7 +37,7 @@ ALLOWED = {
     "simplify": {"expr", "errors"},
     "calculus": {"expr", "simplify", "errors"},
     "notation": {"expr", "simplify", "errors", "diagrams"},
-    "compiler": {"expr", "simplify", "errors", "calculus"},
+    "compiler": {"expr", "simplify", "errors", "calculus", "display"},
     "face": UNITS,
     "api": UNITS - {"cli"},
     # Random data for expressions, which checks and the published strategies share.
@@ -62,6 +62,7 @@ ALLOWED = {
     # Steps are made from the sweeps, and compared with nothing: tests do that.
     "explanation": {
         *("expr", "simplify", "calculus", "notation", "compiler", "diagrams", "errors", "check"),
+        "display",
     },
     "testing": UNITS - {"cli"},
     "cli": UNITS,
