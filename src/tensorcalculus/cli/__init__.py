@@ -379,7 +379,8 @@ def functions(
     as_json: Json = False,
 ) -> None:
     """List the functions of the language, with their domains."""
-    from tensorcalculus.cli import catalogue, output
+    from tensorcalculus.cli import output
+    from tensorcalculus.notation import catalogue
 
     with output.user_errors():
         entries = catalogue.entries(pattern)
