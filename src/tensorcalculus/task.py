@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tensorcalculus.api import derivative
@@ -33,13 +34,13 @@ SPACES = {
 
 @dataclass(frozen=True)
 class Task:
-    """A formula with its derivative."""
+    """A formula with its derivative, by one or several variables."""
 
     text: str
     function: Expr
     wrt: tuple[str, ...]
+    """A variable for each order."""
     symmetry: str
-    derivative: Expr
     unused: tuple[str, ...] = ()
     """Names that were declared and do not occur."""
 
@@ -47,28 +48,27 @@ class Task:
     def order(self) -> int:
         return len(self.wrt)
 
+    @cached_property
+    def derivative(self) -> Expr:
+        """The derivative, made when it is first asked for; of order 0 the function itself."""
+        if not self.wrt:
+            return self.function
+        return derivative(self.function, self.wrt, self.order, symmetry=self.symmetry)
 
-def derived(
-    text: str,
-    f: Expr,
-    declared: Iterable[str],
-    wrt: Sequence[str],
-    order: int | None = None,
-    symmetry: str = "projected",
-) -> Task:
-    """The derivative of ``f``, which ``text`` means, by one variable ``order`` times or by several.
 
-    Raises ParseError where the order does not fit several variables, and what `derivative` raises.
+def repeated(wrt: Sequence[str], order: int | None) -> tuple[str, ...]:
+    """A variable for each order: one is repeated, several are their own order.
+
+    Raises ParseError where the order is not that of several variables.
     """
     names = tuple(wrt)
     if len(names) == 1:
-        names = names * (order or 1)
-    elif order not in (None, len(names)):
+        return names * (1 if order is None else order)
+    if order not in (None, len(names)):
         raise ParseError(
-            f"the order {order} does not fit the {len(names)} variables named; leave it out"
+            f"order {order} does not fit the {len(names)} variables derived by; leave it out"
         )
-    df = derivative(f, names, len(names), symmetry=symmetry)
-    return Task(text, f, names, symmetry, df, unused(f, declared))
+    return names
 
 
 def unused(f: Expr, declared: Iterable[str]) -> tuple[str, ...]:

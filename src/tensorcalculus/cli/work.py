@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tensorcalculus.api import codegen, parse
 from tensorcalculus.errors import InputError, NotPrintableError, ParseError
 from tensorcalculus.expr.words import kind, properties
-from tensorcalculus.task import NOTATIONS, Task, derived, layout, spell, symmetry
+from tensorcalculus.task import NOTATIONS, Task, layout, repeated, spell, symmetry, unused
 
 if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
@@ -61,11 +61,9 @@ def read_task(
                 f"{', '.join(known)})"
             )
         names = (known[0],)
-    if len(names) > 1 and order not in (None, len(names)):
-        raise ParseError(
-            f"--order {order} does not fit the {len(names)} variables of --wrt; leave it out"
-        )
-    return derived(text, f, declarations, names, order, symmetry)
+    task = Task(text, f, repeated(names, order), symmetry, unused(f, declarations))
+    task.derivative  # noqa: B018 - errors are those of reading
+    return task
 
 
 def read_formula(
