@@ -63,7 +63,7 @@ ALLOWED = {
     "testing": UNITS - {"cli", "web"},
     # A formula with its derivative as the two faces for people read and word it.
     "task": {"api", "calculus", "errors", "expr"},
-    "web": {"api", "compiler", "errors", "expr", "notation", "task", ROOT},
+    "web": {"api", "calculus", "compiler", "errors", "expr", "notation", "task", ROOT},
     "cli": UNITS,
     ROOT: UNITS,
 }

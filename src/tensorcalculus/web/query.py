@@ -44,7 +44,8 @@ class Query:
 
     def as_json(self) -> bytes:
         """The query in one spelling, whatever that of the request was."""
-        return json.dumps(asdict(self), separators=(",", ":")).encode("ascii")
+        record = {**asdict(self), "wrt": self.wrt or None}
+        return json.dumps(record, separators=(",", ":")).encode("ascii")
 
 
 def read_query(data: bytes) -> Query:

@@ -18,13 +18,7 @@ from typing import Any, BinaryIO
 READY, END = b"ready", b"end"
 ERROR = "error"
 """The field that a query without an answer gets: {"status": …, "error": …}."""
-_WARM_UP = {
-    "formula": "norm2(X*w-y)^2+log(sum(exp(X*w)))",
-    "declarations": {},
-    "wrt": ["w"],
-    "order": 2,
-    "symmetry": "projected",
-}
+_WARM_UP = {"formula": "norm2(X*w-y)^2+log(sum(exp(X*w)))", "wrt": "w", "order": 2}
 
 
 def write_message(pipe: BinaryIO, message: bytes) -> None:
@@ -55,7 +49,7 @@ def main(memory: int, seconds: float) -> None:
     write_message(answers, READY)
     while (message := read_message(queries)) is not None:
         limit_time(seconds)
-        for name, value in _fields(json.loads(message)):
+        for name, value in _fields(message):
             text = json.dumps(value, separators=(",", ":"))
             write_message(answers, f"{name} {text}".encode("ascii"))
         write_message(answers, END)
@@ -76,20 +70,19 @@ def _warm_up() -> None:
     """Load and run all that an answer may need."""
     from tensorcalculus.web.query import PARTS
 
-    for _ in _fields({**_WARM_UP, "parts": list(PARTS)}):
+    for _ in _fields(json.dumps({**_WARM_UP, "parts": PARTS}).encode("ascii")):
         pass
     gc.collect()
     gc.freeze()
 
 
-def _fields(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _fields(message: bytes) -> Iterator[tuple[str, Any]]:
     """The fields of the answer to a query, whatever happens."""
     from tensorcalculus.web.answers import answer, failure
-    from tensorcalculus.web.query import Query
+    from tensorcalculus.web.query import read_query
 
-    query = Query(**{k: tuple(v) if isinstance(v, list) else v for k, v in record.items()})
     try:
-        yield from answer(query)
+        yield from answer(read_query(message))
     except Exception as error:
         status, told = failure(error)
         yield ERROR, {"status": status, "error": told}
