@@ -15,11 +15,18 @@ export function make(tag, properties = {}, ...children) {
   return node;
 }
 
-/** A fragment of markup that the server made: MathML, or the steps of a derivation. */
-export function fragment(markup) {
-  const parsed = new DOMParser().parseFromString(markup, "text/html");
+function parsed(markup) {
   const found = document.createDocumentFragment();
-  for (const child of [...parsed.body.childNodes]) found.append(document.importNode(child, true));
+  const { body } = new DOMParser().parseFromString(markup, "text/html");
+  for (const child of body.childNodes) found.append(document.importNode(child, true));
+  return found;
+}
+
+/** A fragment of markup that the server made: MathML, or steps with drawings among them. */
+export function fragment(markup) {
+  const drawings = [];
+  const found = parsed(markup.replace(/<svg[^]*?<\/svg>/g, (svg) => `<b data-drawing="${drawings.push(svg) - 1}"></b>`));
+  for (const place of found.querySelectorAll("[data-drawing]")) place.replaceWith(drawing(drawings[place.dataset.drawing]));
   return found;
 }
 
@@ -30,15 +37,14 @@ export function fragment(markup) {
 export function drawing(svg) {
   const host = make("div", { className: "diagram" });
   const root = host.attachShadow({ mode: "open" });
-  const styles = [];
-  const bare = svg.replace(/<style[^>]*>([^]*?)<\/style>/g, (_, text) => {
-    styles.push(text.replace(/^<!\[CDATA\[|\]\]>$/g, ""));
+  let styles = "svg{display:block}";
+  root.append(parsed(svg.replace(/<style[^>]*>([^]*?)<\/style>/g, (_, text) => {
+    styles += text;
     return "";
-  });
+  })));
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(styles.join("\n") + "\nsvg{display:block;height:auto}");
+  sheet.replaceSync(styles);
   root.adoptedStyleSheets = [sheet];
-  root.append(fragment(bare));
   return host;
 }
 

@@ -3,7 +3,7 @@
 import { announce, byId, copy, fragment, make, reachable, segments, tabs, worded } from "./dom.js";
 import { prepareHelp } from "./help.js";
 import { EMPTY, fromFragment, toFragment } from "./link.js";
-import { PANELS, largest, problem, shortError, showPanel, showSpellings } from "./panels.js";
+import { PANELS, largest, shortError, showPanel, showSpellings } from "./panels.js";
 import { Asker, Gone, Refused, get } from "./server.js";
 import { showVariables, space } from "./variables.js";
 
@@ -19,7 +19,9 @@ const kept = new Map();
 
 let work = { ...FIRST };
 let answer = null; // the last good one
+let asked = null; // its request
 let refusal = null; // the error that stands, if any
+let chain = 0;
 let scalar = true;
 let typing = 0;
 let showing = 0;
@@ -39,8 +41,7 @@ function changed({ rest = 0, push = false, link = true, typed = false } = {}) {
   clearTimeout(typing);
   clearTimeout(showing);
   clearTimeout(again);
-  main.stop();
-  parts.stop();
+  stop();
   if (link && push) history.pushState(null, "", address());
   if (!work.formula.trim()) {
     if (link) history.replaceState(null, "", address());
@@ -52,6 +53,13 @@ function changed({ rest = 0, push = false, link = true, typed = false } = {}) {
     if (link) history.replaceState(null, "", address());
     derive(typed);
   }, rest);
+}
+
+function stop() {
+  chain++;
+  main.stop();
+  parts.stop();
+  working("");
 }
 
 const address = () => location.pathname + location.search + toFragment(work);
@@ -71,7 +79,7 @@ async function derive(typed) {
   let question = request(["derivative"]);
   let record = recall(question);
   try {
-    if (!record) {
+    if (!record?.formula) {
       working("working…");
       try {
         record = await main.derive(question, busy);
@@ -79,72 +87,58 @@ async function derive(typed) {
         // The variable is not in the formula as it stands now: the server chooses.
         if (!(error instanceof Refused) || error.what.field !== "wrt" || !work.wrt) throw error;
         question = request(["derivative"], null);
-        record = recall(question) ?? await main.derive(question, busy);
+        record = await main.derive(question, busy);
       }
       if (!record) return;
       remember(question, record);
     }
     working("");
     calm();
+    asked = question;
     showAnswer(record);
-    await morePart(question, work.show);
-    await moreCheck(question);
+    await more();
   } catch (error) {
     working("");
     failed(error, typed);
   }
 }
 
-/** The part of an open panel; null where something newer came between. */
-async function part(question, name) {
-  const found = recall(question);
-  if (found?.[name]) return found[name];
-  const record = await parts.derive({ ...question, parts: [name] }, busy);
-  if (!record) return null;
+/** The open panel, then the check; each for the answer that is shown. */
+async function more() {
+  const mine = ++chain;
+  const name = work.show;
+  panel.classList.add("stale");
+  panel.setAttribute("aria-busy", "true");
+  const found = await part(name);
+  if (mine !== chain) return;
+  showPanel(panel, name, found);
+  panel.removeAttribute("aria-busy");
+  if (!answer.derivative) return;
+  const check = await part("check");
+  if (mine === chain) showCheck(check);
+}
+
+/** A part of the answer, or its error; null where something newer came between. */
+async function part(name) {
+  const found = recall(asked)?.[name];
+  if (found) return found;
+  if (name === "check" && !answer.derivative) return { error: { message: "Only a derivative can be checked; choose an order." } };
+  const question = asked;
+  let value;
+  try {
+    value = (await parts.derive({ ...question, parts: [name] }, busy))?.[name];
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    working("");
+    return { error: error.what };
+  }
+  if (!value) return null;
   working("");
-  const value = record[name] ?? { error: { message: "The server has no such part." } };
   remember(question, { [name]: value });
   return value;
 }
 
-async function morePart(question, name) {
-  if (answer.order === 0 && name === "check") {
-    panel.replaceChildren(make("p", { className: "note" }, "Only a derivative can be checked: choose an order."));
-    panel.classList.remove("stale");
-    return;
-  }
-  panel.classList.add("stale");
-  panel.setAttribute("aria-busy", "true");
-  const rest = setTimeout(() => {
-    if (!panel.childElementCount) panel.replaceChildren(make("p", { className: "note" }, "working…"));
-  }, 250);
-  try {
-    const record = await part(question, name);
-    if (record && name === work.show) {
-      showPanel(panel, name, record);
-      panel.removeAttribute("aria-busy");
-    }
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    panel.replaceChildren(problem(error.message));
-    panel.classList.remove("stale");
-  } finally {
-    clearTimeout(rest);
-  }
-}
-
-async function moreCheck(question) {
-  const badge = byId("badge");
-  badge.hidden = !answer.derivative;
-  if (badge.hidden) return;
-  let record;
-  try {
-    record = await part(question, "check");
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    record = { error: error.what };
-  }
-  if (!record) return;
+function showCheck(record) {
   if (record.error) showBadge("waiting", "not checked", record.error.message);
   else if (!record.ok) showBadge("bad", "✗ check failed", "Does not agree with numerical derivatives");
   else {
@@ -406,9 +400,7 @@ document.addEventListener("keydown", (event) => {
     changed();
   } else if (event.key === "Escape") {
     if (main.busy || parts.busy) {
-      main.stop();
-      parts.stop();
-      working("");
+      stop();
       announce("Stopped", 50);
     }
   } else if (!writing && event.key === "/" && !event.ctrlKey) {
@@ -431,10 +423,7 @@ const chooseTab = tabs(byId("tabs"), panel, PANELS, work.show, (name) => {
   work.show = name;
   history.replaceState(null, "", address());
   panel.replaceChildren();
-  if (!answer || refusal) return;
-  parts.stop();
-  const question = request(["derivative"], recall(request(["derivative"])) ? work.wrt : null);
-  morePart(question, name).then(() => moreCheck(question)).catch((error) => failed(error, false));
+  if (answer) more().catch((error) => failed(error, false));
 });
 
 byId("badge").addEventListener("click", () => byId("tab-check").click());

@@ -9,6 +9,8 @@ let language = "numpy";
 /** Show a part of an answer; `record` as the contract says, an error in its place included. */
 export function showPanel(panel, name, record) {
   panel.classList.remove("stale");
+  // A new answer begins at its beginning.
+  panel.scrollLeft = 0;
   if (!record || record.error) {
     panel.replaceChildren(problem(record?.error?.message ?? "There is nothing to show here."));
     return;
@@ -17,7 +19,7 @@ export function showPanel(panel, name, record) {
   panel.querySelectorAll(".math, .wide, .code, .diagram").forEach(reachable);
 }
 
-export const problem = (words) => make("p", { className: "error" }, ...worded(words));
+const problem = (words) => make("p", { className: "error" }, ...worded(words));
 
 const SHOW = { steps, diagram, code, check, cost };
 
