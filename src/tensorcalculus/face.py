@@ -296,6 +296,15 @@ class Face:
 
         return to_latex(self._expr)
 
+    def to_mathml(self, display: bool = False) -> str:
+        """MathML, which browsers show as it is; needs latex2mathml.
+
+        ``display`` is for a formula in a line of its own.
+        """
+        from tensorcalculus.notation.mathml import to_mathml
+
+        return to_mathml(self.to_latex(), display)
+
     def to_einsum(self) -> str:
         """The input language with every contraction spelled as an einsum."""
         from tensorcalculus.notation.text import to_text

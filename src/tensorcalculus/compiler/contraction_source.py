@@ -192,7 +192,7 @@ class _Joined:
         multiplier: _Multiplier | None,
     ) -> None:
         self.w, self.joiner, self.out, self.sizes = w, w.joiner(node), out, sizes
-        self.dims = node.dims
+        self.node, self.dims = node, node.dims
         self.pieces, self.parts = list(pieces), list(parts)
         self.halves, self.multiplier = halves, multiplier
         self.scaled: frozenset[int] | None = None
@@ -359,7 +359,7 @@ class _Joined:
         if len(members) == 1:
             return self.pieces[members[0]]
         pieces, parts = [self.pieces[k] for k in members], [self.parts[k] for k in members]
-        joined = _Joined(self.w, self.joiner, pieces, parts, out, self.sizes, 0, None)
+        joined = _Joined(self.w, self.node, pieces, parts, out, self.sizes, 0, None)
         piece = joined.result()
         return Piece(joined.named(piece), piece.legs)
 

@@ -143,10 +143,10 @@ def _blamed(field: str, function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def mathml(latex: str) -> str:
-    """LaTeX, as this library writes it, as MathML."""
-    from latex2mathml.converter import convert
+    """LaTeX, as this library writes it, as MathML in a line of its own."""
+    from tensorcalculus.notation.mathml import to_mathml
 
-    return convert(latex, display="block")
+    return to_mathml(latex, display=True)
 
 
 def _notations(e: Expr) -> dict[str, Any]:
