@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import prod
 
 from tensorcalculus.compiler.plan import CALL, ENTRY, PRODUCT
+from tensorcalculus.compiler.polynomial import Polynomial
+from tensorcalculus.expr.dims import Dim
 
 _NAME = re.compile(r"\bt\d+\b")
 
@@ -27,16 +30,40 @@ class Cost:
     peak_bytes: float = 0.0
     contractions: list[str] = field(default_factory=list)
     """Each pairwise step: the einsum it does and its flops."""
+    counted: list[tuple[Fraction | int, tuple[Dim, ...]]] = field(default_factory=list)
+    """What ``flops`` consists of: how often the product of which sizes."""
+
+    @property
+    def symbolic(self) -> Polynomial:
+        """``flops`` as a function of the sizes, for the program and the orders chosen for these.
+
+        >>> import tensorcalculus as tc
+        >>> f = tc.parse("norm2(X*w-y)^2", X="m n", w="n", y="m")
+        >>> tc.compile(f.gradient("w")).cost.symbolic
+        4*m*n + m + n
+        """
+        return Polynomial.sum(self.counted)
 
     @property
     def nanoseconds(self) -> float:
         """A rough time, to choose between ways to the same numbers; see ``plan``."""
         return 0.5 * PRODUCT * self.flops + ENTRY * self.bytes / 8 + CALL * len(self.contractions)
 
-    def entrywise(self, arrays: int, size: float) -> None:
-        """``arrays`` arrays of ``size`` entries read, one written."""
-        self.flops += size * max(arrays, 1)
+    def count(self, times: float | Fraction, dims: Sequence[Dim], number: float) -> None:
+        """``times`` operations for each of ``number`` entries, the product of ``dims``."""
+        if times:
+            self.flops += float(times * number)
+            self.counted.append((Fraction(times).limit_denominator(100), tuple(dims)))
+
+    def entrywise(self, arrays: int, times: int, dims: Sequence[Dim], size: float) -> None:
+        """``arrays`` arrays of ``size`` entries read, one written, ``times`` operations each."""
+        self.count(times, dims, size)
         self.bytes += 8 * size * (arrays + 1)
+
+    def summed(self, dims: Sequence[Dim], size: float) -> None:
+        """An array of ``size`` entries added up."""
+        self.count(1, dims, size)
+        self.bytes += 8 * size
 
     def joined(
         self,
@@ -44,13 +71,14 @@ class Cost:
         b: Sequence[int],
         out: Sequence[int],
         sizes: Mapping[int, int],
+        dims: Sequence[Dim],
     ) -> None:
-        """A pairwise step of a contraction."""
+        """A pairwise step of a contraction, whose labels have these sizes and dimensions."""
         labels = dict.fromkeys((*a, *b))
         count = prod(sizes[i] for i in labels)
-        summed = any(i not in out for i in labels)
-        flops = float(count * (2 if summed else 1))
-        self.flops += flops
+        times = 2 if any(i not in out for i in labels) else 1
+        flops = float(count * times)
+        self.count(times, [dims[i] for i in labels], count)
         self.bytes += 8.0 * sum(prod(sizes[i] for i in legs) for legs in (a, b, out))
         letters = {i: chr(97 + k) if k < 26 else f"[{k}]" for k, i in enumerate(labels)}
         spell = ["".join(letters[i] for i in legs) for legs in (a, b, out)]
