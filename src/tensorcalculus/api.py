@@ -82,7 +82,7 @@ def network(
     Raises
     ------
     InputError, ShapeError
-        See :func:`tensorcalculus.networks.network.network`, which this is.
+        For names that are no identifiers, labels that stand on no core, and sizes that do not fit.
 
     Examples
     --------
