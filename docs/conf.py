@@ -56,6 +56,9 @@ nb_execution_show_tb = True
 nb_execution_timeout = 120
 nb_execution_in_temp = True
 nb_merge_streams = True
+# Explanations are Markdown as well as HTML; as Markdown their formulas are formulas of the page.
+nb_render_markdown_format = "myst"
+nb_mime_priority_overrides = [("html", "text/markdown", 5)]
 # Without the package that a page is about, its cells stand there without their output.
 nb_execution_excludepatterns = [
     page
@@ -87,7 +90,7 @@ nitpick_ignore_regex = [
     # Parts inside of what is public: seen in signatures, made and read by the library alone.
     (
         r"py:class",
-        r"tensorcalculus\..*\.(Pointwise|Structure|Target|Term|Data|Observed|Graph|Layout)",
+        r"tensorcalculus\..*\.(Pointwise|Structure|Target|Term|Data|Observed|Graph|Piece|Layout|Way)",
     ),
 ]
 

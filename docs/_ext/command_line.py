@@ -11,6 +11,7 @@ import shlex
 
 import click
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -59,6 +60,7 @@ class RunCommand(SphinxDirective):
 
     required_arguments = 1
     final_argument_whitespace = True
+    option_spec = {"lines": directives.positive_int}  # noqa: RUF012
 
     def run(self) -> list[nodes.Node]:
         from typer.testing import CliRunner
@@ -69,7 +71,9 @@ class RunCommand(SphinxDirective):
         done = CliRunner().invoke(app, shlex.split(line), env={"TERM": "dumb", "COLUMNS": "100"})
         if done.exit_code:
             raise self.error(f"tcalc {line} ended with exit code {done.exit_code}: {done.output}")
-        text = f"$ tcalc {line}\n{done.output}"
+        shown = done.output.splitlines()
+        most = self.options.get("lines", len(shown))
+        text = "\n".join([f"$ tcalc {line}", *shown[:most], *["…"] * (most < len(shown))])
         return [nodes.literal_block(text, text, language="console")]
 
 
