@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tensorcalculus.compiler.compiled import Compiled
+    from tensorcalculus.explanation.record import Explanation
     from tensorcalculus.expr.dims import DimLike
     from tensorcalculus.expr.node import Expr, Variable
     from tensorcalculus.networks.network import Network
@@ -82,7 +83,7 @@ def network(
     Raises
     ------
     InputError, ShapeError
-        See :func:`tensorcalculus.networks.network.network`, which this is.
+        For names that are no identifiers, labels that stand on no core, and sizes that do not fit.
 
     Examples
     --------
@@ -110,6 +111,66 @@ def derivative(
         raise TypeError(f"an expression is expected, not {f!r}; read a formula with tc.parse")
 
     return differentiate(f, wrt, order, **options)
+
+
+def explain(
+    f: Expr | str,
+    wrt: str | Variable | Sequence[str | Variable],
+    *,
+    order: int = 1,
+    ways: Sequence[str] = ("differentials", "indices", "backpropagation"),
+    data: Mapping[str, Any] | None = None,
+    symmetry: str = "projected",
+    **shapes: str,
+) -> Explanation:
+    """How a derivative comes about, step by step, each step with its rule.
+
+    Parameters
+    ----------
+    f
+        An expression, or a formula; the names that its ``where`` defines are those of the steps:
+        ``"(y-t)^2/2 where y = sigmoid(z), z = omega*x+b"``.
+    wrt
+        The variable, or several, whose gradients are explained together.
+    order
+        1, or 2 for the second derivative of a scalar by one variable.
+    ways
+        ``"differentials"``: ``df = G:dX`` is reached by putting in one part after another.
+        ``"network"``: the variable's node is deleted, once for every occurrence, as diagrams.
+        ``"indices"``: sums with Kronecker deltas.  ``"backpropagation"``: tables of the
+        computation graph with local derivatives and adjoints.
+    data
+        Arrays for all variables; the tables then have the numbers.
+    symmetry
+        As for :func:`derivative`.
+    shapes
+        Declarations by name, where ``f`` is a text; see :func:`parse`.
+
+    Returns
+    -------
+    Explanation
+        Printed as text; ``to_latex()``, ``to_markdown()``, ``to_html()``; in a notebook as a page.
+        ``explanation["indices"]`` is one way alone.
+
+    Raises
+    ------
+    InputError, ParseError, ShapeError, UnknownNameError, NotDifferentiableError
+        InputError for a way or an order that does not exist, or an expression of more than 2000
+        nodes.
+
+    References
+    ----------
+    J. R. Magnus and H. Neudecker, Matrix Differential Calculus, 3rd ed., 2019.  A. Griewank and
+    A. Walther, Evaluating Derivatives, 2nd ed., 2008, ch. 3.
+
+    Examples
+    --------
+    >>> import tensorcalculus as tc
+    >>> tc.explain("norm2(X*w-y)^2", "w", ways=["differentials"])
+    """
+    from tensorcalculus.explanation.steps import explained
+
+    return explained(f, wrt, order, ways, data, shapes, symmetry)
 
 
 def compile(

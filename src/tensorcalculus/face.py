@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
     from tensorcalculus.compiler.structured.operator import StructuredOperator
+    from tensorcalculus.diagrams import Diagram
     from tensorcalculus.expr.node import Expr, Variable
 
 
@@ -245,11 +246,64 @@ class Face:
 
         return to_index(self._expr)
 
+    def draw(self, derivative_axes: int = 0) -> Diagram:
+        """The expression as a picture: tensors as nodes, contractions as lines, sums side by side.
+
+        A function of entries is a frame around its argument, whose legs pass through it; an
+        operation (``inv``, ``reshape``) a frame that they do not leave.  What occurs more than once
+        or is large is a letter, drawn below after ``where``.  Lines are labelled by their sizes,
+        with an index letter in front where these do not tell open legs apart; where they do not
+        tell the axes of a tensor apart, numbers at the ends of lines do.
+
+        Parameters
+        ----------
+        derivative_axes
+            How many of the last axes come from a derivative; they are marked.
+
+        Returns
+        -------
+        Diagram
+            With ``svg``, ``to_tikz()`` and ``save(path)``; notebooks show it.
+
+        Raises
+        ------
+        InputError
+            For ``derivative_axes`` beyond the number of axes, and for an expression that is too
+            large to be drawn: more than 200 tensors, or 3000 parts.
+
+        Examples
+        --------
+        >>> import tensorcalculus as tc
+        >>> f = tc.parse("tr(A*B*C*D)")
+        >>> f.draw()
+        <diagram of 4 tensors: ring; .svg, .save(path)>
+        >>> f.gradient("A").draw(derivative_axes=2)
+        <diagram of 3 tensors: chain; .svg, .save(path)>
+        """
+        from tensorcalculus.notation.graphs import to_diagram
+
+        return to_diagram(self._expr, derivative_axes)
+
+    def to_index_latex(self) -> str:
+        """Index notation as LaTeX, without surrounding dollar signs."""
+        from tensorcalculus.notation.index_latex import to_index_latex
+
+        return to_index_latex(self._expr)
+
     def to_latex(self) -> str:
         """LaTeX, without surrounding dollar signs."""
         from tensorcalculus.notation.latex import to_latex
 
         return to_latex(self._expr)
+
+    def to_mathml(self, display: bool = False) -> str:
+        """MathML, which browsers show as it is; needs latex2mathml.
+
+        ``display`` is for a formula in a line of its own.
+        """
+        from tensorcalculus.notation.mathml import to_mathml
+
+        return to_mathml(self.to_latex(), display)
 
     def to_einsum(self) -> str:
         """The input language with every contraction spelled as an einsum."""

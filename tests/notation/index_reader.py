@@ -193,6 +193,9 @@ class Evaluator:
         self.known: dict[int, list[range]] = {}
         self.kept: list[Node] = []
 
+    def read(self, formula: str) -> Node:
+        return Reader(formula).whole()
+
     def run(self, text: str, shape: tuple[int, ...]) -> np.ndarray:
         body, *told = split(text, " where ")
         assert len(told) <= 1
@@ -218,7 +221,7 @@ class Evaluator:
         return int(eval(text, {"__builtins__": {}}, sizes))
 
     def table(self, formula: str, indices: list[str], ranges: Mapping[str, int]) -> np.ndarray:
-        node = Reader(formula).whole()
+        node = self.read(formula)
         found = self.ranges(node, dict(ranges))
         shape = tuple(found[i] for i in indices)
         result = np.empty(shape)

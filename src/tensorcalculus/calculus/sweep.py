@@ -7,7 +7,7 @@ whose seed is an identity, and an identity is an index pattern that costs nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tensorcalculus.errors import NotDifferentiableError
 from tensorcalculus.expr.combination import add, is_zero, scale, zeros
@@ -44,7 +44,7 @@ def dependent(root: Expr, targets: Iterable[Expr]) -> tuple[list[Expr], set[Expr
     return order, marked
 
 
-def reverse(root: Expr, targets: list[Expr], seed: Expr | None = None) -> list[Expr]:
+def reverse(root: Expr, targets: Sequence[Expr], seed: Expr | None = None) -> list[Expr]:
     """The derivative of ``root`` by each target: axes of ``seed`` before those of ``root`` first.
 
     With no ``seed`` the result is the Jacobian (the gradient of a scalar); with one of the shape

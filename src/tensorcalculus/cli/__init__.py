@@ -48,6 +48,7 @@ class Notation(Enum):
     matrix = "matrix"
     index = "index"
     latex = "latex"
+    index_latex = "index-latex"
     numpy = "numpy"
     einsum = "einsum"
 

@@ -21,6 +21,7 @@ NOTATIONS = {
     "matrix": "to_matrix",
     "index": "to_index",
     "latex": "to_latex",
+    "index-latex": "to_index_latex",
     "numpy": "to_numpy",
     "einsum": "to_einsum",
 }

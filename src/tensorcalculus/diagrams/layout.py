@@ -18,8 +18,11 @@ from tensorcalculus.diagrams.graph import Graph
 Point = tuple[float, float]
 Neighbours = dict[int, list[int]]
 DOWN, UP, DIAGONAL = math.pi / 2, -math.pi / 2, math.pi / 4
+LEFT, RIGHT = math.pi, 0.0
 _APART = 1.3
 """Between parts that nothing joins."""
+_BESIDE = 0.45
+"""More, for legs that leave to a side."""
 _CLOSEST = 0.8
 """The least distance of two nodes that are placed by their distances in the graph."""
 _ROOM = 1.25
@@ -62,10 +65,14 @@ def layout(graph: Graph) -> Layout:
     for members in _parts(neighbours):
         around = {k: neighbours[k] for k in members}
         part = _placed(graph, around)
+        if LEFT in part.outwards.values() and points:
+            right += _BESIDE
         low = [min(p[c] for p in part.points.values()) for c in (0, 1)]
         for k, (x, y) in part.points.items():
             points[k] = (round(x - low[0] + right, 6), round(y - low[1], 6))
         right = max(points[k][0] for k in members) + _APART
+        if RIGHT in part.outwards.values():
+            right += _BESIDE
         outwards |= part.outwards
         kinds.append(part.kind)
     count = range(len(graph.nodes))
@@ -100,7 +107,7 @@ def _placed(graph: Graph, around: Neighbours) -> _Part:
     most = max(degrees.values())
     if lines == len(nodes) - 1:
         if most <= 2:
-            return _chain(around)
+            return _chain(around, graph)
         if sum(d > 1 for d in degrees.values()) == 1:
             return _star(around, next(k for k in nodes if degrees[k] > 1))
         return _comb(around) or _tree(around)
@@ -120,12 +127,21 @@ def _walk(around: Neighbours, start: int) -> list[int]:
         order.append(ahead[0])
 
 
-def _chain(around: Neighbours) -> _Part:
-    start = min(k for k in around if len(around[k]) < 2)
+def _chain(around: Neighbours, graph: Graph | None = None) -> _Part:
+    """On a line; legs of a product of matrices leave at its two ends, the first one on the left."""
+    ends = [k for k in around if len(around[k]) < 2]
+    start = min(ends)
+    legs = [leg for leg in graph.legs if leg.node in around] if graph else []
+    first = [leg.node for leg in sorted(legs, key=lambda g: g.place) if not leg.summed]
+    inner = [k for k in first if len(around[k]) > 1]
+    flat = first and not inner and all(first.count(k) < 3 - len(around[k]) for k in ends)
+    if flat and first[0] in ends:
+        start = first[0]
     order = _walk(around, start)
-    return _Part(
-        "chain", {k: (float(x), 0.0) for x, k in enumerate(order)}, dict.fromkeys(order, DOWN)
-    )
+    outwards = dict.fromkeys(order, DOWN)
+    if flat:
+        outwards |= {order[-1]: RIGHT, order[0]: LEFT}
+    return _Part("chain", {k: (float(x), 0.0) for x, k in enumerate(order)}, outwards)
 
 
 def _ring(around: Neighbours) -> _Part:

@@ -49,6 +49,24 @@ def parse(text: str, declarations: Mapping[str, str | Variable] | None = None) -
     ParseError, ShapeError, UnknownNameError
         With the place in the text marked.
     """
+    return _read(text, declarations)[0]
+
+
+def parse_parts(
+    text: str, declarations: Mapping[str, str | Variable] | None = None
+) -> tuple[Expr, list[tuple[str, Expr]], Expr]:
+    """A formula, and what its ``where`` defines, with the names standing for what they name.
+
+    Returns the whole as :func:`parse` does; the definitions in order, each in terms of the names
+    before it; and the body in terms of the names.  Raises the same errors.
+    """
+    whole, reading = _read(text, declarations)
+    with unifying(reading.unifier):
+        body = reading.once(opened=False)
+    return whole, reading.definitions, body
+
+
+def _read(text: str, declarations: Mapping[str, str | Variable] | None) -> tuple[Expr, Reading]:
     tree = syntax.parse_syntax(text)
     declared: dict[str, Variable] = {}
     for name, spec in (declarations or {}).items():
@@ -58,7 +76,7 @@ def parse(text: str, declarations: Mapping[str, str | Variable] | None = None) -
         result = reading.run()
     except RecursionError:
         raise ParseError("the formula is nested too deeply; name parts of it with where") from None
-    return remember(result, declared=[*reading.met.values(), *declared.values()])
+    return remember(result, declared=[*reading.met.values(), *declared.values()]), reading
 
 
 class Reading:
@@ -74,6 +92,9 @@ class Reading:
         self.symbols |= sizes - set(declared)
         self.bound: dict[str, Value] = {}
         self.met: dict[str, Variable] = {}
+        self.opened = True
+        """Whether a name that ``where`` defines is replaced by what it stands for."""
+        self.definitions: list[tuple[str, Expr]] = []
 
     def run(self) -> Expr:
         with unifying(self.unifier):
@@ -85,8 +106,10 @@ class Reading:
                     return result
             raise ParseError("the dimensions of this formula do not settle; declare them")
 
-    def once(self) -> Expr:
+    def once(self, opened: bool = True) -> Expr:
+        self.opened = opened
         self.bound = {}
+        self.definitions = []
         self.met = {}
         return self.value(self.tree).expr
 
@@ -328,12 +351,13 @@ class Reading:
                 if name in self.declared:
                     raise ParseError(f"{name} is declared a variable and also defined by where")
             if len(binding.names) == 1:
-                self.bound[binding.names[0]] = self.value(binding.value)
-                continue
-            parts = decompose(self, binding)
-            self.bound.update(
-                (name, Value(part)) for name, part in zip(binding.names, parts, strict=True)
-            )
+                parts = [self.value(binding.value)]
+            else:
+                parts = [Value(part) for part in decompose(self, binding)]
+            for name, part in zip(binding.names, parts, strict=True):
+                self.definitions.append((name, part.expr))
+                letter = part.expr if self.opened else Variable(name, part.expr.shape)
+                self.bound[name] = Value(letter, part.row)
         return self.value(node.body)
 
     def is_value(self, name: str) -> bool:

@@ -57,8 +57,17 @@ LETTERS = "ijklmnpqrstuvwxyzabcdefgho"
 
 def to_index(e: Expr) -> str:
     """The formula of one entry of ``e``; see the top of this module for its grammar."""
-    e = written_out(e)
-    return Entries(e).formula()
+    letters, body, told = entry(e)
+    left = f"[{','.join(letters)}] = " if letters else ""
+    return f"{left}{body} where {', '.join(told)}" if told else left + body
+
+
+def entry(e: Expr) -> tuple[Indices, str, list[str]]:
+    """The formula of one entry in pieces: its indices, the body, and what ``where`` names.
+
+    For callers with a left-hand side of their own: ``(("i", "j"), "2*X[i,j]", [])``.
+    """
+    return Entries(written_out(e)).pieces()
 
 
 class Entries:
@@ -79,23 +88,21 @@ class Entries:
         self.letters = [c for c in LETTERS if c not in self.taken]
         self.delta = "delta" if "delta" not in self.variables else "kronecker"
 
-    def formula(self) -> str:
-        body = self.definition(self.root, ranges=False)
-        told = ", ".join(
-            f"{name}{self.definition(node, ranges=True)}" for node, name in self.names.items()
-        )
-        return f"{body} where {told}" if told else body
+    def pieces(self) -> tuple[Indices, str, list[str]]:
+        at, body = self.formula(self.root)
+        return at, body, [self.definition(node, name) for node, name in self.names.items()]
 
-    def definition(self, node: Expr, *, ranges: bool) -> str:
+    def formula(self, node: Expr) -> tuple[Indices, str]:
         at = self.fresh(node.ndim, ())
-        shown = at
-        if ranges:
-            shown = tuple(
-                i if known else f"{i}<{d}"
-                for i, d, known in zip(at, node.shape, self.known[node], strict=True)
-            )
-        left = f"[{','.join(shown)}] = " if at else " = " if ranges else ""
-        return left + _written(self.spelled(node, at, at, SUM))
+        return at, _written(self.spelled(node, at, at, SUM))
+
+    def definition(self, node: Expr, name: str) -> str:
+        at, body = self.formula(node)
+        shown = (
+            i if known else f"{i}<{d}"
+            for i, d, known in zip(at, node.shape, self.known[node], strict=True)
+        )
+        return f"{_subscripted(name, tuple(shown))} = {body}"
 
     def fresh(self, n: int, scope: Indices) -> Indices:
         """``n`` index letters that are not in use."""
@@ -128,7 +135,7 @@ class Entries:
             long = uses.get(node, 0) > 1 and length[node] >= SHORTEST
             wanted = long and not pattern and not _reciprocal(node)
             if not fixed and (wanted or node in whole):
-                name = self.names[node] = _fresh_name(node, self.taken)
+                name = self.names[node] = fresh_name(node, self.taken)
                 self.taken.add(name)
                 length[node] = len(name) + 2 * node.ndim
 
@@ -181,7 +188,7 @@ class Entries:
     def operation(self, node: Operation) -> list:
         """An operation on whole tensors, without indices."""
         marks = [f"\0{k}\0" for k in range(len(node.args))]
-        pieces = _spelled_operation(node, marks).split("\0")
+        pieces = spelled_operation(node, marks).split("\0")
         items: list = []
         for k, piece in enumerate(pieces):
             if k % 2 == 0:
@@ -391,7 +398,7 @@ def _reciprocal(node: Expr) -> bool:
     return isinstance(p, Number) and p.value < 0
 
 
-def _spelled_operation(node: Operation, args: list[str]) -> str:
+def spelled_operation(node: Operation, args: list[str]) -> str:
     """An operation in the input language, which counts axes from the first."""
     name, params = node.row.name, node.params
     if name == "slice":
@@ -430,7 +437,7 @@ def _length(node: Expr, length: dict[Expr, int]) -> int:
     return inner + 2 * node.ndim + 6
 
 
-def _fresh_name(node: Expr, taken: set[str]) -> str:
+def fresh_name(node: Expr, taken: set[str]) -> str:
     """A letter by kind and order: r, R for sums, z, Z for contractions, s, S for functions."""
     if node.ndim == 0:
         letters = "cdabh"

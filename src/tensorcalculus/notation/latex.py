@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from tensorcalculus.expr.node import Expr, Scalar, variables_of, walk
+from tensorcalculus.expr.node import Expr, Scalar
 from tensorcalculus.notation.forms import (
     Applied,
     Call,
@@ -52,7 +52,7 @@ from tensorcalculus.notation.latex_parts import (
 )
 from tensorcalculus.notation.matrix import LETTERS, Writer
 from tensorcalculus.notation.naming import forms_below, repeated
-from tensorcalculus.notation.text import Texts
+from tensorcalculus.notation.text import Texts, names_in
 from tensorcalculus.simplify.engine import written_out
 
 OPENED = 12
@@ -62,8 +62,11 @@ OPENED = 12
 def to_latex(e: Expr) -> str:
     """The expression in LaTeX without dollar signs; parts that repeat are named after ``where``."""
     e = written_out(e)
-    form = Writer(e).form(e)
-    taken = set(variables_of(e)) | {s for node in walk(e) for d in node.shape for s in d.symbols()}
+    return form_latex(Writer(e).form(e), names_in(e))
+
+
+def form_latex(form: Form, taken: set[str]) -> str:
+    """A form in LaTeX; names for its parts are none of those ``taken``."""
     clauses, names = repeated(form, taken, Texts().spell)
     printer = Latex(form, names)
     body = printer.told(form)

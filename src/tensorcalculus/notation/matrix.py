@@ -32,15 +32,15 @@ LETTERS = "ijklmnpqrstuvwxyzabcdefghoABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class Writer:
-    """Turns one expression into a form; every node is written once."""
+    """Turns expressions into forms, equal parts into one; every node is written once."""
 
-    def __init__(self, root: Expr, *, einsum_only: bool = False) -> None:
+    def __init__(self, *roots: Expr, einsum_only: bool = False) -> None:
         self.forms = Forms()
         self.einsum_only = einsum_only
         self.done: dict[Expr, Form] = {}
-        self.variables = {n.name for n in walk(root) if isinstance(n, Variable)}
+        self.variables = {n.name for n in walk(*roots) if isinstance(n, Variable)}
         # Symbols that the text shows as sizes elsewhere, so that a bare name is understood.
-        self.sizes = {s for n in walk(root) for d in n.shape for s in d.symbols()}
+        self.sizes = {s for n in walk(*roots) for d in n.shape for s in d.symbols()}
 
     def form(self, root: Expr) -> Form:
         """The form of ``root``; written from the leaves up, so depth is no limit."""

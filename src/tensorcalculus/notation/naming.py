@@ -73,7 +73,7 @@ def repeated(
         ):
             continue
         if len(spell(form, names)) >= SHORTEST:
-            name = _fresh(form, used)
+            name = letter_for(form, used)
             used.add(name)
             names[id(form)] = name
             clauses.append((name, form))
@@ -104,7 +104,7 @@ def _numbered(letter: str, used: set[str]) -> str:
     return f"{letter}{k}"
 
 
-def _fresh(form: Form, used: set[str]) -> str:
+def letter_for(form: Form, used: set[str]) -> str:
     """A letter by kind: r and R for residuals, s for functions, upper case for matrices."""
     if isinstance(form, Sum):
         letters = "r" if form.order == 1 else "R" if form.order else "c"

@@ -30,8 +30,17 @@ SUM, FROBENIUS, PRODUCT, POSTFIX, ATOM = 0, 1, 2, 3, 4
 def to_text(e: Expr, contractions: str = "matrix") -> str:
     """The expression in the input language, with repeated parts named after ``where``."""
     e = written_out(e)
-    form = Writer(e, einsum_only=contractions == "einsum").form(e)
-    taken = set(variables_of(e)) | {s for node in walk(e) for d in node.shape for s in d.symbols()}
+    return form_text(Writer(e, einsum_only=contractions == "einsum").form(e), names_in(e))
+
+
+def names_in(*roots: Expr) -> set[str]:
+    """The names of variables and sizes, which names for parts must differ from."""
+    sizes = {s for node in walk(*roots) for d in node.shape for s in d.symbols()}
+    return set(variables_of(*roots)) | sizes
+
+
+def form_text(form: Form, taken: set[str]) -> str:
+    """A form in the input language; names for its parts are none of those ``taken``."""
     texts = Texts()
     clauses, names = repeated(form, taken, texts.spell)
     body = texts.spell(form, names)

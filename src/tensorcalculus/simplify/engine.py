@@ -6,12 +6,12 @@ None.  Results are remembered on the node, so simplifying again costs a look-up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from tensorcalculus.expr.contraction import folding_symmetry, symmetric
-from tensorcalculus.expr.node import Contraction, Expr, walk_new
+from tensorcalculus.expr.node import Contraction, Expr, walk, walk_new
 from tensorcalculus.expr.rebuild import with_children
 
 
@@ -70,20 +70,48 @@ def _known(node: Expr) -> Expr:
 
 
 def _rewrite(node: Expr) -> Expr:
-    open_nodes = _open.get()
-    for r in RULES.get(type(node), ()):
-        result = r.apply(node)
-        if result is None or result is node or result in open_nodes:
-            continue  # a rule that leads back to where its turn began changes nothing
+    found = _applicable(node)
+    if found is not None:
         # What a rule builds may hold new parts; they are simplified in turn.
-        token = _open.set(open_nodes | {node})
+        token = _open.set(_open.get() | {node})
         try:
-            return simplify(result)
+            return simplify(found[1])
         finally:
             _open.reset(token)
     if any("simple" not in c.memo for c in node.children):
         return simplify(node)
     return node
+
+
+def _applicable(node: Expr) -> tuple[Rule, Expr] | None:
+    """The first rule that changes a node, and what it makes of it."""
+    for r in RULES.get(type(node), ()):
+        result = r.apply(node)
+        # A rule that leads back to where its turn began changes nothing.
+        if result is not None and result is not node and result not in _open.get():
+            return r, result
+    return None
+
+
+def rewritings(e: Expr) -> Iterator[tuple[Rule, Expr, Expr]]:
+    """The rules that lead from ``e`` to its simple form: each with a node before and after it.
+
+    The rules are applied anew, as results only are remembered; to explain, not to compute.
+    """
+    simplify(e)
+    pending, seen = [e], set()
+    with folding_symmetry():
+        while pending:
+            for node in list(walk(pending.pop())):
+                rebuilt = with_children(node, tuple(_known(c) for c in node.children))
+                if rebuilt in seen or _known(node) is rebuilt:
+                    continue
+                seen.add(rebuilt)
+                found = _applicable(rebuilt)
+                if found is not None:
+                    simplify(found[1])
+                    yield found[0], rebuilt, found[1]
+                    pending.append(found[1])
 
 
 def written_out(e: Expr) -> Expr:

@@ -1,0 +1,495 @@
+"""What is drawn of an expression: networks, frames around functions, letters for parts.
+
+- A contraction is a network.  ``e.^2`` in one stands there twice, so the square of a norm is a
+  network joined with itself.
+- A sum is its networks side by side, with signs and numbers.
+- A function of entries is a frame around its argument, whose legs pass through the frame.  An
+  operation such as ``inv`` or ``reshape`` is a frame that keeps the legs of its argument inside.
+  With a variable alone in it, a frame is a node, ``exp(x)`` or ``inv(A)``.
+- What occurs more than once, and what is large or deep, is a node with a letter, drawn below
+  after ``where``; letters are those of the text where the text has one.
+
+Lines are labelled by their sizes.  Where these do not tell axes apart, open legs have an index
+letter in front (``i:n``), and the ends of lines at a tensor the numbers of its axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from tensorcalculus.diagrams import (
+    Diagram,
+    Graph,
+    Label,
+    Node,
+    Open,
+    Picture,
+    Row,
+    Term,
+    joined,
+    sheet,
+)
+from tensorcalculus.errors import InputError
+from tensorcalculus.expr.combination import scale
+from tensorcalculus.expr.contraction import contract, symmetric
+from tensorcalculus.expr.dims import Dim
+from tensorcalculus.expr.node import (
+    Combination,
+    Contraction,
+    Expr,
+    Map,
+    Number,
+    Operation,
+    Shape,
+    Size,
+    Variable,
+    dims_of,
+    is_map,
+    walk,
+)
+from tensorcalculus.notation.indices import LETTERS, fresh_name, spelled_operation
+from tensorcalculus.notation.matrix import Writer
+from tensorcalculus.notation.naming import repeated
+from tensorcalculus.notation.text import Texts, number, to_text
+from tensorcalculus.simplify.engine import written_out
+
+MOST = 200
+"""How many tensors a diagram of an expression may have."""
+_MOST_PARTS = 3000
+"""How many nodes an expression may have that is looked at."""
+_LARGE, _DEEP = 8, 2
+"""Tensors in a frame, and frames in one another, beyond which a part gets a letter."""
+_SHORT = 16
+"""Letters of a function of a variable that is written in a node."""
+_TITLE = 200
+
+Labels = tuple[int, ...]
+Factor = tuple[Expr, Labels]
+
+
+def to_diagram(e: Expr, derivative_axes: int = 0) -> Diagram:
+    """An expression as a diagram; the last ``derivative_axes`` legs are marked.
+
+    See :meth:`tensorcalculus.face.Face.draw`.
+    """
+    if not isinstance(derivative_axes, int) or not 0 <= derivative_axes <= e.ndim:
+        raise InputError(
+            f"derivative_axes is {derivative_axes!r}; the expression has {e.ndim} axes, "
+            f"so a number from 0 to {e.ndim} is expected"
+        )
+    e = within_limit(written_out(e))
+    return sheet(rows_of(e, derivative_axes), shortened(to_text(e)))
+
+
+def rows_of(e: Expr, derivative_axes: int = 0) -> list[Row]:
+    """What is drawn: the expression, then what its letters stand for."""
+    pictures = Pictures(e)
+    whole = pictures.picture(e, pictures.opened(e.shape, derivative_axes))
+    return [Row(whole), *pictures.definitions()]
+
+
+def shortened(text: str) -> str:
+    """A text for the title of a diagram."""
+    return text if len(text) <= _TITLE else f"{text[: _TITLE - 1]}…"
+
+
+def within_limit(e: Expr) -> Expr:
+    """``e`` itself, or InputError where it is too large to be drawn."""
+    for count, _ in enumerate(walk(e)):
+        if count >= _MOST_PARTS:
+            raise InputError(
+                f"the expression has more than {_MOST_PARTS} parts, too many to be drawn "
+                f"(a diagram has at most {MOST} tensors); draw a part of it"
+            )
+    return e
+
+
+class Pictures:
+    """Pictures of expressions that share letters for their parts.
+
+    Parameters
+    ----------
+    *roots
+        What is drawn.
+    chosen
+        A variable whose occurrences are marked.
+    """
+
+    def __init__(self, *roots: Expr, chosen: Variable | None = None) -> None:
+        self.chosen = chosen
+        self.nodes = list(walk(*roots))
+        self.taken = {n.name for n in self.nodes if isinstance(n, Variable)}
+        self.taken |= {s for n in self.nodes for d in dims_of(n) for s in d.symbols()}
+        self.letters = [c for c in LETTERS if c not in self.taken]
+        self.names: dict[Expr, str] = {}
+        self.families: dict[str, tuple[str, Expr]] = {}
+        """For the name of a part of a decomposition: what is written before its argument."""
+        self.waiting: list[Expr] = []
+        self.told: set[str] = set()
+        self.count = 0
+        for root in roots:
+            self._name_as_text(root)
+        self._name_parts(set(roots))
+
+    # -- letters ---------------------------------------------------------------------------------
+
+    def _name_as_text(self, root: Expr) -> None:
+        """Letters that the text of an expression has."""
+        writer = Writer(root)
+        form = writer.form(root)
+        clauses, names = repeated(form, set(self.taken), Texts().spell)
+        family = {
+            n: told for told, _ in clauses if told.startswith("(") for n in told[1:-1].split(",")
+        }
+        for node in walk(root):
+            name = names.get(id(writer.done[node]))
+            if name is None or node in self.names or node is root or name in self.names.values():
+                continue
+            if name in family and isinstance(node, Operation):
+                self.families[name] = (f"{family[name]} = {node.row.name.split('_')[0]} of", node)
+            if not self._is_leaf(node):
+                self.names[node] = name
+        self.taken |= set(self.names.values())
+
+    def _name_parts(self, roots: set[Expr]) -> None:
+        """Letters for what is drawn more than once, and what is too large or deep for a frame."""
+        uses: dict[Expr, int] = {}
+        for node in self.nodes:
+            squares = _squares(node)
+            for k, child in enumerate(node.children):
+                uses[child] = uses.get(child, 0) + 1
+                if k in squares:
+                    base = child.children[0]
+                    uses[base] = uses.get(base, 0) + 1
+        weight: dict[Expr, int] = {}
+        depth: dict[Expr, int] = {}
+        for node in self.nodes:
+            if self._is_leaf(node):
+                weight[node], depth[node] = int(bool(node.names)), 0
+                continue
+            squares = _squares(node)
+            inner = [c.children[0] if k in squares else c for k, c in enumerate(node.children)]
+            for child in inner:
+                if self._framed(node, child) and (weight[child] > _LARGE or depth[child] > _DEEP):
+                    self._name(child, weight, depth)
+            weight[node] = sum(weight[c] for c in inner)
+            frame = isinstance(node, (Map, Operation)) or (
+                isinstance(node, Contraction) and any(isinstance(c, Combination) for c in inner)
+            )
+            depth[node] = frame + max((depth[c] for c in inner), default=0)
+            if node in self.names:
+                weight[node], depth[node] = 1, 0
+            elif node not in roots and uses.get(node, 0) > 1:
+                several = isinstance(node, Combination) and len(node.terms) > 1
+                if weight[node] + 2 * depth[node] + several > 2:
+                    self._name(node, weight, depth)
+
+    def _name(self, node: Expr, weight: dict[Expr, int], depth: dict[Expr, int]) -> None:
+        if node not in self.names:
+            self.names[node] = self.fresh_name(node)
+        weight[node], depth[node] = 1, 0
+
+    def fresh_name(self, node: Expr, wish: str = "") -> str:
+        """A letter for a part that no other part, variable or size has."""
+        name = wish if wish and wish not in self.taken else fresh_name(node, self.taken)
+        self.taken.add(name)
+        return name
+
+    def _framed(self, parent: Expr, child: Expr) -> bool:
+        if isinstance(child, Combination):
+            return isinstance(parent, Contraction)
+        return isinstance(child, (Map, Operation)) and not self._is_leaf(child)
+
+    def _is_leaf(self, e: Expr) -> bool:
+        """Whether an expression is drawn as one node, with its text in it."""
+        if isinstance(e, (Variable, Number, Size)) or not e.names:
+            return not isinstance(e, (Contraction, Combination)) or not e.ndim
+        if not isinstance(e, (Map, Operation)):
+            return False
+        plain = all(
+            isinstance(a, (Variable, Number, Size))
+            or (
+                isinstance(a, Combination)
+                and isinstance(a.terms[0], Variable)
+                and len(a.terms) == 1
+            )
+            for a in e.args
+        )
+        return plain and len(_spelled(e)) <= _SHORT
+
+    def opened(self, shape: Shape, derivative_axes: int = 0) -> list[Open]:
+        """Open legs for the axes of a shape; labels are the numbers of the axes."""
+        texts = self.axis_texts(shape)
+        first = len(shape) - derivative_axes
+        return [Open(k, f"∂{t}" if k >= first else t, k >= first) for k, t in enumerate(texts)]
+
+    def axis_texts(self, shape: Shape) -> list[str]:
+        """Sizes, with an index letter in front where they do not tell the axes apart."""
+        if len(set(shape)) == len(shape) and all(d.symbol for d in shape):
+            return [str(d) for d in shape]
+        return [f"{i}:{d}" for i, d in zip(self._fresh_letters(len(shape), ()), shape, strict=True)]
+
+    def _fresh_letters(self, n: int, used: Sequence[str]) -> list[str]:
+        found = [c for c in self.letters if c not in used][:n]
+        return found + [f"i{k}" for k in range(1, n - len(found) + 1)]
+
+    # -- pictures --------------------------------------------------------------------------------
+
+    def definitions(self) -> list[Row]:
+        """A row for each letter that was used in the pictures so far, and in these rows."""
+        rows: list[Row] = []
+        while self.waiting:
+            e = self.waiting.pop(0)
+            name = self.names[e]
+            if name in self.told:
+                continue
+            self.told.add(name)
+            word = "and" if rows else "where"
+            if name in self.families:
+                heading, node = self.families[name]
+                if heading in self.told:
+                    continue
+                self.told.add(heading)
+                assert isinstance(node, Operation)
+                arg = node.args[0]
+                rows.append(Row(self.picture(arg, self.opened(arg.shape)), f"{word} {heading}"))
+                continue
+            rows.append(Row(self.picture(e, self.opened(e.shape), whole=True), f"{word} {name} ="))
+        return rows
+
+    def picture(self, e: Expr, output: Sequence[Open], *, whole: bool = False) -> Picture:
+        """An expression as a sum of networks with these open legs.
+
+        ``whole`` draws what a letter stands for rather than the letter.
+        """
+        if not isinstance(e, Combination) or (e in self.names and not whole):
+            return (self.term(1, e, output, first=True, whole=whole),)
+        if not e.terms:
+            return (Term(Graph((), (), ()), "", "0"),)
+        pairs = zip(e.coefficients, e.terms, strict=True)
+        return tuple(
+            self.term(c, t, output, first=not k, whole=False) for k, (c, t) in enumerate(pairs)
+        )
+
+    def term(self, c: object, e: Expr, output: Sequence[Open], *, first: bool, whole: bool) -> Term:
+        """One term of a sum."""
+        assert isinstance(c, (int, float, Fraction))
+        network = Factors(self)
+        factors = network.flattened(e, tuple(range(len(output))), whole)
+        graph, constants = self.graph(factors, output, network, defined=e if whole else None)
+        size = abs(c)
+        sign = "−" if c < 0 else "" if first else "+"
+        if constants:
+            factor = to_text(scale(size, contract([(k, ()) for k in constants], ())))
+        else:
+            factor = number(size) if size != 1 or not graph.nodes else ""
+        return Term(graph, sign, factor)
+
+    def graph(
+        self,
+        factors: Sequence[Factor],
+        output: Sequence[Open],
+        network: Factors,
+        extra: Sequence[tuple[Node, Labels]] = (),
+        deleted: Mapping[int, Node] | None = None,
+        defined: Expr | None = None,
+    ) -> tuple[Graph, list[Expr]]:
+        """The graph of factors and of further nodes, and the constant factors.
+
+        ``deleted`` are nodes to be drawn in the place of some factors, ``defined`` is what is
+        drawn in full although it has a letter.
+        """
+        find, dims = network.find, network.dims
+        opens = [Open(find(leg.label), leg.text, leg.derivative) for leg in output]  # type: ignore[arg-type]
+        letters = {leg.label: self._letter(leg.text) for leg in opens}
+        shown = {i: str(d) for i, d in dims.items()}
+        parts: list[tuple[Node, Sequence[Label]]] = []
+        constants: list[Expr] = []
+        for k, (e, labels) in enumerate(factors):
+            at = tuple(map(find, labels))
+            if deleted and k in deleted:
+                parts.append((deleted[k], at))
+            elif not e.ndim and not e.names:
+                constants.append(e)
+            else:
+                parts.append((self.node(e, at, letters, shown, opens, whole=e is defined), at))
+        for node, labels in extra:
+            parts.append((node, tuple(map(find, labels))))
+        return joined(parts, opens, shown), constants
+
+    # -- nodes -----------------------------------------------------------------------------------
+
+    def node(
+        self,
+        e: Expr,
+        at: Labels,
+        letters: dict[Label, str],
+        shown: dict[int, str],
+        opens: Sequence[Open],
+        *,
+        whole: bool = False,
+    ) -> Node:
+        """A factor of a network as a node; lines at a frame of several pictures get letters."""
+        numbered = _ambiguous(e)
+        if e in self.names and not whole:
+            self.waiting.append(e)
+            return self.counted(Node(self.names[e], "tensor", numbered=numbered))
+        chosen = self.chosen is not None and any(n is self.chosen for n in walk(e))
+        if self._is_leaf(e):
+            return self.counted(Node(_spelled(e), "tensor", numbered=numbered, chosen=chosen))
+        if isinstance(e, Operation):
+            inside = tuple(self.picture(a, self.opened(a.shape)) for a in e.args)
+            return Node(_operation_title(e), "operation", inside, numbered)
+        title, args = _title(e)
+        first = next(iter(args))
+        sums = isinstance(first, Combination) and len(first.terms) > 1 and first not in self.names
+        several = sums or len(args) > 1
+        texts = [shown[i] for i in at]
+        if several:
+            texts = self._letters_for(e.shape, at, letters, shown, opens)
+        inside = tuple(
+            self.picture(a, [Open(k, t) for k, t in enumerate(texts[: a.ndim])]) for a in args
+        )
+        return Node(title, "map", inside)
+
+    def counted(self, node: Node) -> Node:
+        """The node itself, as long as there are not too many."""
+        self.count += 1
+        if self.count > MOST:
+            raise InputError(
+                f"the diagram would have more than {MOST} tensors, too many to be read; "
+                "draw a part of the expression"
+            )
+        return node
+
+    def _letter(self, text: str) -> str:
+        """The index letter in the text of a leg, if there is one."""
+        first = text.removeprefix("∂").split(":")[0]
+        return first if first in self.letters or first[1:].isdecimal() else ""
+
+    def _letters_for(
+        self,
+        shape: Shape,
+        at: Labels,
+        letters: dict[Label, str],
+        shown: dict[int, str],
+        opens: Sequence[Open],
+    ) -> list[str]:
+        plain = len(set(shape)) == len(shape) and all(d.symbol for d in shape)
+        known = {i: letters.get(i) for i in at}
+        if plain and not any(known.values()):
+            return [str(d) for d in shape]
+        # An open leg keeps its text; no other line gets a letter for its sake.
+        told = {leg.label: leg.text.removeprefix("∂").split(":")[0] for leg in opens}
+        for i in at:
+            if not told.get(i) and not letters.get(i):
+                letters[i] = self._fresh_letters(1, list(letters.values()))[0]
+                shown[i] = f"{letters[i]}:{shown[i]}"
+        return [told.get(i) or letters[i] for i in at]
+
+
+class Factors:
+    """Factors of nested contractions, with labels that are joined where both are one index."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
+        self.dims: dict[int, Dim] = {}
+        self.parent: dict[int, int] = {}
+        self.next = 0
+
+    def find(self, i: int) -> int:
+        """The label that stands for all those joined with it."""
+        while self.parent[i] != i:
+            self.parent[i] = self.parent[self.parent[i]]
+            i = self.parent[i]
+        return i
+
+    def new(self, d: Dim, label: int | None = None) -> int:
+        """One more label."""
+        label = self.next if label is None else label
+        self.next = max(self.next, label + 1)
+        self.dims[label] = d
+        self.parent[label] = label
+        return label
+
+    def flattened(self, e: Expr, at: Labels, whole: bool = False) -> list[Factor]:
+        """Factors of ``e`` with its axes on the labels ``at``."""
+        for i, d in zip(at, e.shape, strict=True):
+            if i not in self.parent:
+                self.new(d, i)
+        if e in self.pictures.names and not whole:
+            return [(e, at)]
+        if isinstance(e, Combination) and len(e.terms) == 1 and e.coefficients == (1,):
+            return self.flattened(e.terms[0], at)
+        if not isinstance(e, Contraction):
+            return [(e, at)]
+        own = self.labels(e, at)
+        found: list[Factor] = []
+        squares = _squares(e)
+        for k, (operand, legs) in enumerate(zip(e.operands, e.legs, strict=True)):
+            on = tuple(own[i] for i in legs)
+            if k in squares and operand not in self.pictures.names:
+                base = operand.children[0]
+                found += [*self.flattened(base, on), *self.flattened(base, on)]
+            else:
+                found += self.flattened(operand, on)
+        return found
+
+    def labels(self, e: Contraction, at: Labels) -> dict[int, int]:
+        """Labels of a contraction whose axes are on the labels ``at``."""
+        own: dict[int, int] = {}
+        for label, i in zip(e.out, at, strict=True):
+            if own.setdefault(label, i) != i:
+                self.parent[self.find(i)] = self.find(own[label])
+        for label, d in enumerate(e.dims):
+            if label not in own:
+                own[label] = self.new(d)
+        return own
+
+
+def _squares(e: Expr) -> set[int]:
+    """Which factors of a contraction are squares summed over all of their axes."""
+    if not isinstance(e, Contraction):
+        return set()
+    found = set()
+    for k, (operand, legs) in enumerate(zip(e.operands, e.legs, strict=True)):
+        if is_map(operand, "pow") and operand.ndim and operand.args[1] is Number(2):
+            others = {i for j, other in enumerate(e.legs) if j != k for i in other}
+            if len(set(legs)) == len(legs) and not others.union(e.out) & set(legs):
+                found.add(k)
+    return found
+
+
+def _ambiguous(e: Expr) -> bool:
+    """Whether the sizes of axes do not tell which is which."""
+    return len(set(e.shape)) < e.ndim and not symmetric(e)
+
+
+def _spelled(e: Expr) -> str:
+    """What is written in the node of a variable or of a function of variables."""
+    return e.name if isinstance(e, Variable) else to_text(e)
+
+
+def _title(e: Expr) -> tuple[str, tuple[Expr, ...]]:
+    """The title of a frame, and what stands in it."""
+    if not isinstance(e, Map):
+        return "", (e,)
+    name = e.function.name
+    if name in ("pow", "pow0"):
+        base, p = e.args
+        if p.names or p.ndim:
+            return "power", e.args
+        if p is Number(-1):
+            return "1/(·)", (base,)
+        if p is Number(Fraction(1, 2)):
+            return "sqrt", (base,)
+        text = to_text(p)
+        return f"(·)^{text}" if text.isalnum() else f"(·)^({text})", (base,)
+    if name in ("maximum", "minimum"):
+        name = name[:3]
+    return name, e.args
+
+
+def _operation_title(e: Operation) -> str:
+    return spelled_operation(e, ["·"] * len(e.args))
