@@ -133,14 +133,14 @@ def table(topic: str) -> Any:
     """The formulas of a topic as Markdown; fails where one is not what the library finds."""
     from IPython.display import Markdown
 
-    lines = ["| the literature; what one types, and what the library prints | |", "| --- | --- |"]
+    lines = ["| | the literature; what one types → what the library prints |", "| --- | --- |"]
     for row in formulas()[topic]:
         error, typed, printed = row.error(), _typed(row), str(row.derived())
         near = len(typed) + len(printed) < ONE_LINE
         note = f"<br><small>{row.note}</small>" if row.note else ""
         lines.append(
-            f"| ${_math(row.latex)}$<br>{typed}{' ' if near else '<br>'}→ `{printed}`{note} "
-            f"| <span title='largest difference {error:.0e}'>✓</span> <small>{row.source}</small> |"
+            f"| <span title='largest difference {error:.0e}'>✓</span> <small>{row.source}</small> "
+            f"| ${_math(row.latex)}$<br>{typed}{' ' if near else '<br>'}→ `{printed}`{note} |"
         )
     return Markdown("\n".join(lines))
 
@@ -149,6 +149,7 @@ def _math(latex: str) -> str:
     """LaTeX without our abbreviations; ``\\by{X}`` is the operator of differentiation."""
     import re
 
+    latex = latex.replace(r"[\![", "⟦").replace(r"]\!]", "⟧")
     latex = re.sub(r"\\by\{([^{}]*)\}", r"\\frac{\\partial}{\\partial \1}", latex)
     return re.sub(r"\\([A-Za-z]+)", lambda m: _MACROS.get(m[1], m[0]), latex)
 
