@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import warnings
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from index_reader import Evaluator
+from index_values import sizes_of, whole
 from support import shared_path
 
 import tensorcalculus as tc
@@ -18,8 +18,6 @@ from tensorcalculus.errors import InputError
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.node import Expr, Variable, variables_of, walk
 from tensorcalculus.testing import expressions, values_for
-
-NAME = re.compile(r"[^\W\d]\w*")
 
 TABLE = [
     ("a'*x", {}, "", "sum(i: a[i]*x[i])"),
@@ -57,31 +55,6 @@ def test_pinned(text: str, shapes: dict, wrt: str, expected: str) -> None:
     f = tc.parse(text, shapes)
     e = tc.derivative(f, list(wrt)) if wrt else f
     assert e.to_index() == expected
-
-
-def sizes_of(e: Expr, values: dict[str, Any]) -> dict[str, int]:
-    """The sizes of symbols that the arrays (or numbers among the values) show."""
-    found = {name: v for name, v in values.items() if name not in variables_of(e)}
-    for name, variable in variables_of(e).items():
-        for d, n in zip(variable.shape, np.shape(values[name]), strict=True):
-            if d.symbol is not None:
-                found[d.symbol] = n
-    return found
-
-
-def whole(sizes: dict[str, int]):
-    """Operations on whole arrays through the package, sizes written as numbers."""
-
-    def run(text: str, tensors: dict[str, np.ndarray]) -> np.ndarray:
-        names = {n for n in NAME.findall(text) if n in tensors}
-        spelled = NAME.sub(
-            lambda m: str(sizes[m[0]]) if m[0] in sizes and m[0] not in names else m[0], text
-        )
-        declared = {n: " ".join(map(str, tensors[n].shape)) for n in sorted(names)}
-        f = tc.parse(spelled, declared)
-        return np.asarray(f(**{n: tensors[n] for n in variables_of(f)}))
-
-    return run
 
 
 def compare(e: Expr, values: dict[str, Any], sizes: dict[str, int]) -> None:

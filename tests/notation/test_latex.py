@@ -93,6 +93,8 @@ TABLE = [
     ("sqrtm(X)", {}, "", r"X^{1/2}"),
     ("logm(X)", {}, "", r"\operatorname{logm}(X)"),
     ("chol(A)*x", {}, "", r"\operatorname{chol}(A)x"),
+    ("lower(n,0.5)*x", {}, "", r"\operatorname{lower}(n, \frac{1}{2})x"),
+    ("ones(_n,2)", {}, "", r"\mathbf{1}_{\mathrm{\_n} \times 2}"),
     ("sum(svdvals(X))", {}, "X",
      r"U\operatorname{diag}(\operatorname{sign}(s))V^\top "
      r"\quad\text{where } (U,s,V) = \operatorname{svd}(X)"),
@@ -120,7 +122,13 @@ def test_pinned(text: str, shapes: dict, wrt: str, expected: str) -> None:
         ("x", "x"), ("x1", "x_{1}"), ("W_2", "W_{2}"), ("x_ab", r"x_{\mathrm{ab}}"),
         ("a_1_2", "a_{1,2}"), ("lambda", r"\lambda"), ("λ", r"\lambda"), ("Sigma2", r"\Sigma_{2}"),
         ("rate", r"\mathrm{rate}"), ("dx", r"\mathrm{d}x"), ("dX_1", r"\mathrm{d}X_{1}"),
-        ("dtheta", r"\mathrm{d}\theta"), ("_x", r"\mathrm{\_x}"), ("x__y", r"\mathrm{x\_\_y}"),
+        ("dtheta", r"\mathrm{d}\theta"), ("z_bar", r"\bar{z}"), ("z1_bar", r"\bar{z}_{1}"),
+        ("W_2_hat", r"\hat{W}_{2}"), ("theta_tilde", r"\tilde{\theta}"), ("x_dot", r"\dot{x}"),
+        ("z_bar_dot", r"\dot{\bar{z}}"), ("rate_bar", r"\overline{\mathrm{rate}}"),
+        ("x_ab_hat", r"\hat{x}_{\mathrm{ab}}"), ("bar", r"\mathrm{bar}"),
+        ("_bar", r"\mathrm{\_bar}"),
+        ("dX_bar", r"\overline{\mathrm{d}X}"), ("x_bar_1", r"x_{\mathrm{bar},1}"),
+        ("_x", r"\mathrm{\_x}"), ("x__y", r"\mathrm{x\_\_y}"),
     ],
 )  # fmt: skip
 def test_names(name: str, expected: str) -> None:

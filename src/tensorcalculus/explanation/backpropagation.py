@@ -18,6 +18,7 @@ from tensorcalculus.compiler.sizes import solve_sizes
 from tensorcalculus.explanation.blocks import Block, Cell, Note, Table
 from tensorcalculus.explanation.formulas import (
     Formula,
+    derivative_name,
     differential_name,
     named,
 )
@@ -80,9 +81,9 @@ def _local(stages: Stages, stage: Stage) -> Cell:
     texts, tex = [], []
     for v, slope in slopes.items():
         right = stages.formula(_short(stage, slope))
-        top, below = differential_name(stage.letter), differential_name(v)
-        texts.append(f"{top.text}/{below.text} = {right.text}")
-        tex.append(rf"\frac{{{top.latex}}}{{{below.latex}}} = {right.latex}")
+        left = derivative_name(stage.letter, v, local=True)
+        texts.append(f"{left.text} = {right.text}")
+        tex.append(f"{left.latex} = {right.latex}")
     return Formula(", ".join(texts), r",\;".join(tex))
 
 
@@ -112,7 +113,7 @@ def _shown(stages: Stages, v: Variable, e: Expr) -> Formula:
 
 def adjoint(v: Variable) -> Variable:
     """``Z_bar``."""
-    return Variable(f"{v.name}_bar", v.shape, v.properties & {"sym"})
+    return Variable(f"{v.name}_bar", v.shape)
 
 
 def _backward(

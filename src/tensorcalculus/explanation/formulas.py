@@ -45,10 +45,20 @@ def differential_name(v: Variable) -> Formula:
     return Formula(f"d{v.name}", plain if short else rf"\mathrm{{d}}{tex_name(v.name)}")
 
 
-def derivative_name(f: Variable, v: Variable) -> Formula:
-    """``df/dX``."""
-    top, bottom = tex_name(f.name), tex_name(v.name)
-    return Formula(f"d{f.name}/d{v.name}", rf"\frac{{\partial {top}}}{{\partial {bottom}}}")
+def derivative_name(f: Variable, v: Variable, *, local: bool = False) -> Formula:
+    """``df/dX``; see :func:`slope_name`."""
+    return slope_name(named(f.name), named(v.name), local=local)
+
+
+def slope_name(top: Formula, below: Formula, *, local: bool) -> Formula:
+    """A derivative as a quotient: with ``∂`` that of a part by what stands in it, all else fixed;
+    with ``d`` that of the function, in whichever ways it depends on the variable.
+    """
+    sign, tex = ("∂", r"\partial ") if local else ("d", r"\mathrm{d}")
+    return Formula(
+        f"{sign}{top.text}/{sign}{below.text}",
+        rf"\frac{{{tex}{top.latex}}}{{{tex}{below.latex}}}",
+    )
 
 
 def pairings(pairs: Sequence[tuple[Expr, Expr]], taken: Collection[str] = ()) -> Formula:

@@ -12,13 +12,14 @@ from tensorcalculus.calculus.sweep import forward, reverse
 from tensorcalculus.explanation import rules
 from tensorcalculus.explanation.blocks import Block, Line
 from tensorcalculus.explanation.differentials import structured
-from tensorcalculus.explanation.formulas import Formula, derivative_name
+from tensorcalculus.explanation.formulas import Formula, derivative_name, slope_name
 from tensorcalculus.explanation.stages import Stage, Stages
 from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.node import Expr, Variable
+from tensorcalculus.notation.index_latex import index_latex
 from tensorcalculus.notation.indices import entry
-from tensorcalculus.notation.latex_parts import tex_name
+from tensorcalculus.notation.latex_parts import tex_indices, tex_name
 from tensorcalculus.simplify.engine import simplify
 
 MATRIX = rules.Rule("in matrix notation")
@@ -84,9 +85,14 @@ def _local(stages: Stages, stage: Stage, v: Variable, plain: Expr) -> Iterator[B
     """The derivative of one part by one that stands in it, with deltas and without."""
     name = stage.letter.name
     how = tuple(r for r in rules.differentials(stage.value, [v]) if r not in rules.OBVIOUS)
-    shown = _equation(name, plain, stages, v, how)
-    raw = _equation(name, _with_deltas(stage.value, v, stages.delta), stages, v)
-    if f"{stages.delta}[" in raw.right.text and raw.right.text != shown.right.text:
+    # In the function alone, what v does directly is all that it does.
+    local = stage is not stages[-1] or any(v in s.inner for s in stages[:-1])
+    shown = _equation(name, plain, stages, v, how, local=local)
+    deltas = _with_deltas(stage.value, v, stages.delta)
+    raw = _equation(name, deltas, stages, v, local=local)
+    # Deltas inside of what an operation takes as a whole say little.
+    plain_sum = f"{stages.delta}[" in raw.right.text and " where " not in raw.right.text
+    if plain_sum and raw.right.text != shown.right.text:
         yield Line(raw.left, raw.right, (*shown.rules, DELTA))
         yield Line(shown.left, shown.right, (REMOVED,))
     else:
@@ -110,23 +116,25 @@ def _equation(
     stages: Stages,
     v: Variable | None = None,
     how: tuple[rules.Rule, ...] = (),
+    *,
+    local: bool = False,
 ) -> Line:
     """An entry of a part, or of its derivative by ``v``, as a line."""
     at, text, latex = _pieces(e, stages)
     n = len(at) - (v.ndim if v is not None else 0)
     left = Formula(_text(name, at[:n]), _latex(name, at[:n]))
     if v is not None:
-        left = Formula(
-            f"d{left.text}/d{_text(v.name, at[n:])}",
-            rf"\frac{{\partial {left.latex}}}{{\partial {_latex(v.name, at[n:])}}}",
-        )
+        below = Formula(_text(v.name, at[n:]), _latex(v.name, at[n:]))
+        left = slope_name(left, below, local=local)
     return Line(left, Formula(text, latex), how)
 
 
 def _pieces(e: Expr, stages: Stages) -> tuple[Sequence[str], str, str]:
-    at, body, told = entry(e)
+    at, body, told = entry(e, stages.taken)
     text = f"{body} where {', '.join(told)}" if told else body
-    return at, text, text
+    if stages.delta == "delta":  # a placeholder is called so, and the other deltas another name
+        text = text.replace("kronecker[", "delta[")
+    return at, text, index_latex(text)
 
 
 def _text(name: str, at: Sequence[str]) -> str:
@@ -134,8 +142,7 @@ def _text(name: str, at: Sequence[str]) -> str:
 
 
 def _latex(name: str, at: Sequence[str]) -> str:
-    separator = "" if all(len(i) == 1 for i in at) else ","
-    return f"{tex_name(name)}_{{{separator.join(at)}}}" if at else tex_name(name)
+    return f"{tex_name(name)}_{{{tex_indices(at)}}}" if at else tex_name(name)
 
 
 def _result(stages: Stages, v: Variable, found: Expr | None, derivative: Expr) -> Iterator[Block]:

@@ -163,7 +163,7 @@ class Stages(Sequence[Stage]):
     def cotangent(self, v: Variable, prefix: str = "", suffix: str = "") -> Variable:
         """A name for the derivative of the function by a part."""
         name = f"{prefix}{v.name}{suffix}"
-        return self._cotangents.setdefault(name, Variable(name, v.shape, v.properties & {"sym"}))
+        return self._cotangents.setdefault(name, Variable(name, v.shape))
 
     @property
     def delta(self) -> str:

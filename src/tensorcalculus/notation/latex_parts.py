@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from string import Formatter
@@ -53,11 +53,27 @@ GREEK = {name: f"\\{name}" for name in _NAMES.split()} | {
 """Greek letters, by name and as they are."""
 
 
+_ACCENTS = {
+    "bar": (r"\bar", r"\overline"),
+    "hat": (r"\hat", r"\widehat"),
+    "tilde": (r"\tilde", r"\widetilde"),
+    "dot": (r"\dot", r"\dot"),
+}
+"""Endings that become accents: on a letter, on a word."""
+
+
 def tex_name(name: str) -> str:
-    """A name: Greek letters as commands, digits and what follows ``_`` as a subscript."""
+    """A name: Greek letters as commands, digits and what follows ``_`` as a subscript.
+
+    ``_bar``, ``_hat``, ``_tilde`` and ``_dot`` at its end are accents: ``z1_bar`` is
+    ``\\bar{z}_{1}``.
+    """
     head, *below = name.split("_")
     if not head or not all(below):
         return rf"\mathrm{{{name}}}".replace("_", r"\_")
+    accents = []
+    while below and below[-1] in _ACCENTS:
+        accents.append(_ACCENTS[below.pop()])
     numbered = re.fullmatch(r"(.*\D)(\d+)", head)
     if numbered:
         head = numbered.group(1)
@@ -66,7 +82,16 @@ def tex_name(name: str) -> str:
         base = join(r"\mathrm{d}", _word(head[1:]))  # a differential
     else:
         base = _word(head)
+    wide = len(head) > 1 and head not in GREEK
+    for accent in reversed(accents):
+        base = f"{accent[wide]}{{{base}}}"
     return f"{base}_{{{','.join(_word(b) for b in below)}}}" if below else base
+
+
+def tex_indices(letters: Iterable[str]) -> str:
+    """Indices side by side, with commas where one has more than a letter: ``ij``, ``i,i_{1}``."""
+    letters = tuple(letters)
+    return ("" if all(len(i) == 1 for i in letters) else ",").join(map(tex_name, letters))
 
 
 def tex_names(text: str) -> str:
@@ -83,7 +108,7 @@ def _word(text: str) -> str:
 def tex_size(text: str) -> str:
     """A dimension such as ``n*k-1`` or ``min(m,n)``."""
     words = {"*": "", "min": r"\min"}
-    return join(*(words.get(t, t if not t[0].isalpha() else tex_name(t))
+    return join(*(words.get(t, tex_name(t) if re.match(r"[^\W\d]", t) else t)
                   for t in re.findall(r"\d+|\w+|[-+*(),:?]", text)))  # fmt: skip
 
 
@@ -105,12 +130,16 @@ def tex_number(c: Scalar) -> Tex:
     return Tex(text, SUM if text.startswith("-") else ATOM)
 
 
+_LONGEST_COMMAND = 20
+"""Letters from the end of a text within which a command at its end begins."""
+
+
 def join(*texts: str) -> str:
     """Texts side by side, kept apart where LaTeX or a reader would run them together."""
     result = ""
     for text in texts:
         if result and text:
-            command = re.search(r"\\[a-zA-Z]+$", result)
+            command = re.search(r"\\[a-zA-Z]+$", result[-_LONGEST_COMMAND:])
             if text[0].isdecimal() or (text.startswith(r"\frac{") and result[-1].isdecimal()):
                 result += r" \cdot " if result[-1] not in "+-(,=: " else ""
             elif command and (text[0].isalpha() or text[0] in "(["):
@@ -140,7 +169,9 @@ def fill(template: str, args: list[Tex], params: tuple = ()) -> Tex:
             continue
         (name,) = piece
         if name.startswith("p"):
-            shown.append(tex_size(str(params[int(name[1:])])))
+            param = params[int(name[1:])]
+            constant = isinstance(param, (int, float, Fraction))
+            shown.append(tex_number(param).text if constant else tex_size(str(param)))
             continue
         left = pieces[k - 1] if k and isinstance(pieces[k - 1], str) else ""
         right = pieces[k + 1] if k + 1 < len(pieces) else ""
