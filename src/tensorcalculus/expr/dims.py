@@ -22,7 +22,7 @@ MAX_DIM = 2**36
 
 
 class Dim:
-    """A dimension; build with :func:`dim`, combine with ``+ - *``."""
+    """A dimension; build with ``dim``, combine with ``+ - *``."""
 
     __slots__ = ("digest", "symbol", "terms", "text")
     terms: tuple[tuple[tuple[Atom, ...], int], ...]

@@ -98,7 +98,7 @@ _Printed.T = property(lambda self: self.expression.T)  # type: ignore[assignment
 
 @dataclass(frozen=True, eq=True, repr=False)
 class Network(_Printed):
-    """A tensor network: cores joined along labels, made by :func:`network`.
+    """A tensor network: cores joined along labels, made by :func:`tensorcalculus.network`.
 
     The value has an axis for each label in ``output``; all other labels are summed over.  A label
     on three cores is a hyperedge, a label twice on one core a diagonal.  The object is a thin face

@@ -43,6 +43,8 @@ class SparseTensor:
     shape
         The lengths of the modes; by default the smallest that hold all cells.
 
+    Notes
+    -----
     Arrays that have the right types are not copied: do not change them afterwards.
 
     Raises

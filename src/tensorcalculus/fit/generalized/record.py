@@ -99,7 +99,9 @@ class GCPFit(Labelled, Rows):
         return np.asarray(self.loss.mean(rows.sum(axis=1)))
 
     def score(self, X: Any, mask: Any = None, missing: Any = None) -> float:
-        """Minus the mean loss of the known cells of data; arguments as of :func:`tc.gcp`.
+        """Minus the mean loss of the known cells of data.
+
+        Arguments are those of :func:`tensorcalculus.gcp`.
 
         Higher is better, as in scikit-learn; the losses of the table leave constants of the data
         out, so that scores are compared for one set of data only.
