@@ -25,6 +25,7 @@ from tensorcalculus.compiler.structured.text import as_html
 from tensorcalculus.display.curve import curve, descent
 from tensorcalculus.display.html import Html, result, rows, table, text
 from tensorcalculus.display.rows import Rows
+from tensorcalculus.display.source_text import SourceText
 from tensorcalculus.fit.data.labels import Labels
 
 PUBLIC = [tc, tn]
@@ -82,7 +83,9 @@ def leads_to(held: Any) -> set[type]:
 @cache
 def result_classes() -> list[type]:
     """What users can have as the value of a cell."""
-    start = [getattr(module, name) for module in PUBLIC for name in module.__all__]
+    # Annotated as the text that it is.
+    start: list[Any] = [SourceText]
+    start += [getattr(module, name) for module in PUBLIC for name in module.__all__]
     waiting = [held for held in start if isinstance(held, type)]
     waiting += [kind for held in start if callable(held) for kind in leads_to(held)]
     seen: set[type] = set()
@@ -251,9 +254,18 @@ def test_as_notebooks_ask(name: str, capsys: pytest.CaptureFixture[str]) -> None
     assert not capsys.readouterr().err
 
 
-def test_source_is_shown_line_by_line() -> None:
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: SQUARES.source,
+        lambda: tc.compile(SQUARES).source,
+        lambda: prepared().source,
+        lambda: tc.codegen(SQUARES),
+    ],
+)
+def test_source_is_shown_line_by_line(made: Callable[[], str]) -> None:
     pretty = pytest.importorskip("IPython.lib.pretty").pretty
-    source = SQUARES.gradient("w").source
+    source: Any = made()
     assert pretty(source) == str(source) and "\n" in source
     assert "".join(markup(source._repr_html_()).itertext()).endswith(source)
 
