@@ -27,6 +27,7 @@ from tensorcalculus.display.html import Html, result, rows, table, text
 from tensorcalculus.display.rows import Rows
 from tensorcalculus.display.source_text import SourceText
 from tensorcalculus.fit.data.labels import Labels
+from tensorcalculus.fit.pictures import components
 
 PUBLIC = [tc, tn]
 WHOLE = {"Diagram", "Explanation"}
@@ -346,3 +347,9 @@ def test_curves_of_little(values: list[float]) -> None:
     for log in (False, True):
         markup(curve(values, "little", log=log, zero=not log))
     assert "nan" not in curve(values, "little") + descent(values)
+
+
+def test_models_with_long_factors_are_drawn_quickly() -> None:
+    factors = [RNG.normal(size=(200_000, 3)), RNG.normal(size=(4, 3))]
+    drawn = components(np.array([3.0, 2.0, 1.0]), factors, Labels.counted(2))
+    assert len(drawn) < 20_000 and drawn.count("<svg") == 6
