@@ -149,6 +149,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "Minimum": lambda: tc.minimize(SQUARES, "w", {"X": DATA["X"], "y": DATA["y"]}),
     "Network": lambda: STAR,
     "NetworkSum": lambda: tc.network([("A", "i r"), ("A", "j r")], "i j").derivative("A"),
+    "Polynomial": lambda: tc.compile(SQUARES.gradient("w")).cost.symbolic,
     "QTT": lambda: tn.QTT.from_function(np.sin, bits=4),
     "Ring": lambda: tn.Ring.random((2, 3, 4), 2),
     "Skeleton": lambda: tn.skeleton(BLOCK[0], 2),
@@ -242,7 +243,8 @@ def test_rich_display(name: str) -> None:
         return  # scikit-learn shows its own, with styles and scripts of its own
     if hasattr(held, "_repr_html_"):
         harmless(held._repr_html_())
-        assert len("".join(markup(held._repr_html_()).itertext())) > 10
+        seen = re.sub(r"<style>.*?</style>", "", held._repr_html_())
+        assert len("".join(markup(seen).itertext())) > 10
     else:
         assert re.fullmatch(r"\$\\displaystyle .+\$", held._repr_latex_())
 
@@ -284,6 +286,7 @@ def test_parts_of_the_work_add_up() -> None:
     cost = tc.compile([SQUARES, SQUARES.hessian("w")]).cost
     shares = [float(x) for x in re.findall(r">([\d.e-]+) %<", cost._repr_html_())]
     assert len(shares) == len(cost.contractions) + 1 and abs(sum(shares) - 100) < 0.5
+    assert str(cost.symbolic) in "".join(markup(cost._repr_html_()).itertext())
     assert sum(step.flops for step in cost.contractions) <= cost.flops
 
 

@@ -135,8 +135,9 @@ class Cost:
 
     def shown(self) -> list[html.Html]:
         """Totals, and the steps in their order with their parts of the work, as HTML."""
-        totals = [
+        totals: list[tuple[object, object]] = [
             ("work", f"{short(self.flops)}flop"),
+            ("for other sizes", html.word(html.shortened(self.symbolic))),
             ("moved", f"{short(self.bytes)}B read and written"),
             ("memory", f"{short(self.peak_bytes)}B at most"),
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
+from tensorcalculus.display.html import result, word
 from tensorcalculus.expr.dims import Atom, Dim
 
 Monomial = tuple[Atom, ...]
@@ -68,6 +69,9 @@ class Polynomial:
         return text or "0"
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return result("", word(self))
 
 
 def _least(atom: Atom, sizes: Mapping[str, int]) -> int:
