@@ -37,12 +37,19 @@ from tensorcalculus.web.guard import MAX_BODY, Guard
 from tensorcalculus.web.pool import Busy, Limits, Pool
 from tensorcalculus.web.query import PARTS, QueryError, read_query
 
-SECONDS = 2.0
+SECONDS = 1.0
+"""For the tests of limits; other answers may take longer where several tests run at once."""
 LEAST_SQUARES = "norm2(X*w-y)^2"
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
+    with TestClient(application("testserver", 1, Limits(seconds=30.0))) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Any]:
     app = application("testserver", 2, Limits(seconds=SECONDS, memory=2**28))
     with TestClient(app) as opened:
         yield opened
@@ -147,7 +154,7 @@ def test_cost(client: Any) -> None:
 @pytest.mark.parametrize(
     ("fields", "kind", "field", "place"),
     [
-        ({"formula": "norm2(X*w-y"}, "ParseError", "formula", (11, 11)),
+        ({"formula": "norm2(X*w-y"}, "ParseError", "formula", (5, 6)),
         ({"formula": "x'*x + )"}, "ParseError", "formula", (7, 8)),
         ({"formula": "σ*(A*x)+Σ'*frob(x)"}, "UnknownNameError", "formula", (11, 18)),
         ({"formula": "A*x", "declarations": {"A": "m 3", "x": "4"}}, "ShapeError", "formula",
@@ -344,29 +351,30 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize("fields", TOO_LONG.values(), ids=TOO_LONG.keys())
-def test_what_takes_too_long_is_ended(client: Any, fields: dict[str, Any]) -> None:
+def test_what_takes_too_long_is_ended(hasty: Any, fields: dict[str, Any]) -> None:
     begun = time.monotonic()
-    error = derive(client, status=504, **fields)["error"]
+    error = derive(hasty, status=504, **fields)["error"]
     assert time.monotonic() - begun < SECONDS + 1
-    assert error["kind"] == "LimitError" and "2 seconds" in error["message"]
-    assert well(client)
+    assert error["kind"] == "LimitError" and "1 seconds" in error["message"]
+    assert well(hasty)
 
 
 @pytest.mark.parametrize("fields", TOO_LARGE.values(), ids=TOO_LARGE.keys())
-def test_what_is_too_large_is_ended(client: Any, fields: dict[str, Any]) -> None:
+def test_what_is_too_large_is_ended(hasty: Any, fields: dict[str, Any]) -> None:
     begun = time.monotonic()
-    answer = derive(client, parts=["derivative", "check"], **fields)
+    answer = derive(hasty, parts=["derivative", "check"], **fields)
     assert time.monotonic() - begun < SECONDS + 1
     assert answer["check"]["error"]["kind"] == "LimitError" and answer["derivative"]["text"]
-    assert well(client)
+    assert well(hasty)
 
 
-def test_parts_made_in_time_are_answered(client: Any) -> None:
-    fields = {"formula": "tr(A^9)", "declarations": {"A": "n n"}, "order": 2}
-    answer = derive(client, parts=list(PARTS), **{**fields, "formula": "tr(A^60)"})
-    assert answer["derivative"]["text"]
-    missing = [part for part in PARTS if "error" in answer[part]]
-    assert "LimitError" in {answer[part]["error"]["kind"] for part in missing}
+def test_parts_made_in_time_are_answered(hasty: Any) -> None:
+    # A decomposition for each of 256 directions takes seconds, where the formula takes none.
+    fields = {"declarations": {"X": "400 400"}, "wrt": "w"}
+    answer = derive(hasty, "sum(svdvals(X*diag(w)))", parts=["derivative", "check"], **fields)
+    assert answer["derivative"]["shape"] == ["400"]
+    assert answer["check"]["error"]["kind"] == "LimitError"
+    assert "1 seconds" in answer["check"]["error"]["message"]
 
 
 def test_a_killed_worker_is_replaced(client: Any) -> None:
@@ -374,23 +382,21 @@ def test_a_killed_worker_is_replaced(client: Any) -> None:
     ended = threading.Event()
 
     def kill() -> None:
-        while not ended.is_set():
-            busy = [w for w in list(pool.workers) if w not in pool._idle and w.uses]
-            for worker in busy:
-                if worker.process.returncode is None:
+        while not ended.wait(0.02):
+            for worker in list(pool.workers):
+                if worker not in pool._idle and worker.process.returncode is None:
                     os.kill(worker.process.pid, signal.SIGKILL)
-                    return
-            time.sleep(0.01)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    begun = time.monotonic()
-    error = derive(client, status=503, **TOO_LONG["a power"])["error"]
-    ended.set()
-    killer.join()
-    assert error["kind"] == "LimitError" and time.monotonic() - begun < SECONDS
+    try:
+        error = derive(client, status=503, **TOO_LONG["a power"])["error"]
+    finally:
+        ended.set()
+        killer.join()
+    assert error["kind"] == "LimitError" and "ended" in error["message"]
     assert well(client)
-    wait_for(lambda: len([w for w in pool.workers if w.process.returncode is None]) == pool.size)
+    wait_for(lambda: len(pool.workers) == pool.size)
 
 
 def wait_for(condition: Any, seconds: float = 20.0) -> None:
@@ -439,7 +445,7 @@ def test_waiting_and_cancelled_queries() -> None:
             begun = time.monotonic()
             # The place of who waited is free, and the worker that was busy has been replaced.
             for k in range(8):
-                reply = await pool.ask(ask(f"x*{k}"))
+                reply = await pool.ask(ask(f"x*{k + 2}"))
                 assert b'"m"' in reply.fields["derivative"]
             assert time.monotonic() - begun < 5.0
         finally:
@@ -462,7 +468,7 @@ def test_symbolic_costs_are_those_in_numbers() -> None:
         for _ in range(5):
             sizes = {s: int(rng.integers(20, 200)) for s in program.symbols}
             if example.title == "Convolution":  # the kernel is shorter than the signal
-                sizes[program.symbols[0]] = 300
+                sizes["m"] = 300
             cost = program.cost(sizes)
             assert isinstance(cost.symbolic.evaluate(sizes), Fraction)
             assert float(cost.symbolic.evaluate(sizes)) == pytest.approx(cost.flops, rel=1e-12)
