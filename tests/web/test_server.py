@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from hashlib import sha256
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -28,8 +28,10 @@ pytest.importorskip("latex2mathml", reason="the extra `web` is not installed")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of the client's library, which the next version changes
+    from starlette.requests import ClientDisconnect
     from starlette.testclient import TestClient
 
+from tensorcalculus.web import app
 from tensorcalculus.web.app import application
 from tensorcalculus.web.cache import AnswerCache
 from tensorcalculus.web.examples import EXAMPLES
@@ -50,8 +52,8 @@ def client() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Any]:
-    app = application("testserver", 2, Limits(seconds=SECONDS, memory=2**28))
-    with TestClient(app) as opened:
+    limits = Limits(seconds=SECONDS, memory=2**28)
+    with TestClient(application("testserver", 2, limits)) as opened:
         yield opened
 
 
@@ -432,7 +434,7 @@ def ask(formula: str, **fields: Any) -> bytes:
 
 def test_waiting_and_cancelled_queries() -> None:
     async def run() -> None:
-        pool = Pool(1, Limits(seconds=5.0, waiting=2, uses=3))
+        pool = Pool(1, Limits(seconds=60.0, waiting=2, uses=3))
         await pool.open()
         try:
             slow = [asyncio.ensure_future(pool.ask(ask(**TOO_LONG["a power"]))) for _ in range(3)]
@@ -447,12 +449,47 @@ def test_waiting_and_cancelled_queries() -> None:
             for k in range(8):
                 reply = await pool.ask(ask(f"x*{k + 2}"))
                 assert b'"m"' in reply.fields["derivative"]
-            assert time.monotonic() - begun < 5.0
+            assert time.monotonic() - begun < 30.0
         finally:
             await pool.close()
         assert not pool.workers
         with pytest.raises(Busy):
             await pool.ask(ask("x"))
+
+    asyncio.run(run())
+
+
+def test_equal_queries_are_one_and_end_with_who_asked() -> None:
+    class Gone:
+        """A client that goes away after a while."""
+
+        def __init__(self, seconds: float) -> None:
+            self.seconds = seconds
+
+        async def receive(self) -> dict[str, str]:
+            await asyncio.sleep(self.seconds)
+            return {"type": "http.disconnect"}
+
+    async def run() -> None:
+        pool = Pool(1, Limits(seconds=60.0))
+        await pool.open()
+        (worker,) = pool.workers
+        asked, slow, quick = app._Asked(pool), ask(**TOO_LONG["a power"]), ask("x'*x")
+        try:
+            same = [asked.while_wanted(cast(Any, Gone(60)), quick) for _ in range(20)]
+            replies = await asyncio.gather(*same)
+            assert worker.uses == 1 and len({id(reply) for reply in replies}) == 1
+            leaving = [asked.while_wanted(cast(Any, Gone(0.1 * k)), slow) for k in range(3)]
+            begun = time.monotonic()
+            ends = await asyncio.gather(*leaving, return_exceptions=True)
+            assert all(isinstance(end, ClientDisconnect) for end in ends)
+            assert time.monotonic() - begun < 10 and worker.uses == 2
+            assert not asked.replies and not asked.wanted
+            # The worker has been ended, and another one answers.
+            reply = await pool.ask(ask("x"))
+            assert reply.fields["derivative"] and worker not in pool.workers
+        finally:
+            await pool.close()
 
     asyncio.run(run())
 
