@@ -101,6 +101,11 @@ def test_orders_and_mixed_derivatives(visit: Visits) -> None:
     choose(page, "then", "y")
     expect(page.locator("#result-title")).to_have_text("Hessian by w and y")
     expect(page.locator("#spelled")).to_have_text(str(tc.derivative(f, ("w", "y"), 2)))
+    choose(page, "wrt", "X")
+    expect(page.locator("#result-title")).to_have_text("Hessian by X and y")
+    expect(page.locator("#spelled")).to_have_text(str(tc.derivative(f, ("X", "y"), 2)))
+    choose(page, "wrt", "w")
+    expect(page.locator("#result-title")).to_have_text("Hessian by w and y")
     choose(page, "order", "0")
     expect(page.locator("#result-title")).to_have_text("function")
     expect(page.locator("#spelled")).to_have_text(str(f))
@@ -163,6 +168,19 @@ def test_kinds_sizes_and_signs_of_variables(visit: Visits) -> None:
     page.get_by_label("entries of x are at least 0").check()
     expected = tc.parse("sum(abs(x))", x="m nonneg").gradient("x")
     expect(page.locator("#spelled")).to_have_text(str(expected))
+
+
+def test_changes_of_several_variables_add_up(visit: Visits) -> None:
+    page = visit(link("tr(S*A)+tr(B)", wrt="S"))
+    settled(page)
+    page.get_by_label("kind of A").select_option("sym")
+    expect(page.get_by_label("reset A to inferred")).to_be_visible()
+    page.get_by_label("kind of B").select_option("diag")
+    expect(page.get_by_label("reset B to inferred")).to_be_visible()
+    page.get_by_label("size 1 of A").fill("4")
+    expect(page.locator("#layout")).to_contain_text("(4, 4)")
+    for name, kind in (("A", "sym"), ("B", "diag")):
+        expect(page.get_by_label(f"kind of {name}")).to_have_value(kind)
 
 
 def test_a_vector_becomes_a_tensor(visit: Visits) -> None:

@@ -15,6 +15,13 @@ export function make(tag, properties = {}, ...children) {
   return node;
 }
 
+/** A button; `onClick` is given the button. */
+export function button(label, onClick, properties = {}) {
+  const made = make("button", { type: "button", ...properties }, label);
+  made.addEventListener("click", () => onClick(made));
+  return made;
+}
+
 function parsed(markup) {
   const found = document.createDocumentFragment();
   const { body } = new DOMParser().parseFromString(markup, "text/html");
@@ -62,26 +69,26 @@ export function announce(words, rest = 600) {
 }
 
 /** Copy a text; where the clipboard is closed (no https, not this machine), by a selection. */
-export async function copy(text, button, words) {
+export async function copy(text, from, words) {
   let done = true;
   try {
     await navigator.clipboard.writeText(text);
   } catch {
     const field = make("textarea", { value: text, className: "sr", readOnly: true });
-    (button.closest("dialog") ?? document.body).append(field);
+    document.body.append(field);
     field.select();
     done = document.execCommand("copy");
     field.remove();
-    button.focus();
+    from.focus();
   }
-  const label = button.dataset.label ??= button.textContent;
-  button.textContent = done ? "Copied" : "Not copied";
-  button.classList.toggle("done", done);
+  const label = from.dataset.label ??= from.textContent;
+  from.textContent = done ? "Copied" : "Not copied";
+  from.classList.toggle("good", done);
   announce(done ? `${words} copied` : "The browser did not allow to copy", 50);
-  clearTimeout(button.timer);
-  button.timer = setTimeout(() => {
-    button.textContent = label;
-    button.classList.remove("done");
+  clearTimeout(from.timer);
+  from.timer = setTimeout(() => {
+    from.textContent = label;
+    from.classList.remove("good");
   }, 1600);
 }
 
@@ -108,8 +115,7 @@ export function tabs(list, panel, names, chosen, onChange) {
   };
   const keys = Object.keys(names);
   list.replaceChildren(...keys.map((name) => {
-    const tab = make("button", { type: "button", role: "tab", id: `tab-${name}`, data: { name } }, names[name]);
-    tab.addEventListener("click", () => { choose(name, false); onChange(name); });
+    const tab = button(names[name], () => { choose(name, false); onChange(name); }, { role: "tab", id: `tab-${name}`, data: { name } });
     tab.addEventListener("keydown", (event) => {
       const at = keys.indexOf(name);
       const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: keys.length - 1 }[event.key];

@@ -1,6 +1,6 @@
 // The notation and the table of functions, in a dialog.
 
-import { byId, make } from "./dom.js";
+import { button, byId, make } from "./dom.js";
 import { get } from "./server.js";
 
 let functions = null;
@@ -33,15 +33,14 @@ export function prepareHelp(onInsert) {
     let group = null;
     byId("functions").replaceChildren(...hits.flatMap((f) => {
       const call = `${f.name}(${f.arguments})`;
-      const button = make("button", { type: "button", title: "Put it into the formula" }, call);
-      button.addEventListener("click", () => {
+      const put = button(call, () => {
         dialog.close();
         onInsert(f);
-      });
+      }, { title: "Put it into the formula" });
       const meaning = f.meaning + (f.aliases?.length ? `; also ${f.aliases.join(", ")}` : "");
       const head = f.group !== group && !words.length ? [make("li", { className: "group" }, f.group)] : [];
       group = f.group;
-      return [...head, make("li", {}, button, make("span", {}, meaning))];
+      return [...head, make("li", {}, put, make("span", {}, meaning))];
     }));
     byId("found").textContent = words.length ? `${hits.length} of ${functions.length} functions` : `${functions.length} functions; choose one to put it into the formula`;
   };

@@ -1,6 +1,6 @@
 // The page: what a person changes becomes a request, and an answer becomes what is shown.
 
-import { announce, byId, copy, fragment, make, reachable, segments, tabs, worded } from "./dom.js";
+import { announce, button, byId, copy, fragment, make, reachable, segments, tabs, worded } from "./dom.js";
 import { prepareHelp } from "./help.js";
 import { EMPTY, fromFragment, toFragment } from "./link.js";
 import { PANELS, largest, shortError, showPanel, showSpellings } from "./panels.js";
@@ -28,7 +28,7 @@ let showing = 0;
 let again = 0;
 let pause = 2;
 
-// -- asking --------------------------------------------------------------------------------------
+// -- asking --
 
 function request(wanted, wrt = work.wrt) {
   let by = wrt;
@@ -129,7 +129,6 @@ async function part(name) {
     value = (await parts.derive({ ...question, parts: [name] }, busy))?.[name];
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    working("");
     return { error: error.what };
   }
   if (!value) return null;
@@ -147,7 +146,7 @@ function showCheck(record) {
   }
 }
 
-// -- showing -------------------------------------------------------------------------------------
+// -- showing --
 
 function working(words) {
   byId("state").textContent = words;
@@ -174,7 +173,6 @@ function showEmpty() {
   showOrders();
   showRows();
   document.title = "tensorcalculus";
-  announce("The formula is empty");
 }
 
 function showNothing(words) {
@@ -201,10 +199,8 @@ function showAnswer(record) {
   const result = derivative ?? record.formula;
   const title = byId("result-title");
   title.textContent = derivative ? derivative.title : "function";
-  const shape = result.shape ?? [];
-  byId("layout").textContent = [
-    result.kind && (shape.length ? `${result.kind} (${shape.join(", ")})` : result.kind), derivative && record.layout,
-  ].filter(Boolean).join("; ");
+  const shape = result.shape?.length ? ` (${result.shape.join(", ")})` : "";
+  byId("layout").textContent = derivative ? `${result.kind}${shape}; ${record.layout}` : "";
   const box = byId("derivative");
   box.replaceChildren(typeset(result));
   showSpellings(record);
@@ -229,26 +225,24 @@ function showOrders() {
 
 function showChoices() {
   const names = answer.variables.map((v) => ({ value: v.name }));
-  const [first, second = first] = answer.wrt ?? [];
+  const by = () => [answer.wrt[0], answer.wrt[1] ?? answer.wrt[0]];
+  const [first, second] = by();
   byId("wrt-set").hidden = work.order === 0 || !names.length;
   segments(byId("wrt"), "wrt", names, first, (name) => {
-    // A mixed derivative stays mixed by the other variable.
-    work.wrt = second === first || work.order !== 2 ? [name] : [name, second];
+    const [before, then] = by();
+    // A mixed derivative stays mixed.
+    work.wrt = before === then ? [name] : [name, then];
     changed();
   });
   byId("then-set").hidden = work.order !== 2 || names.length < 2;
   segments(byId("then"), "then", names, second, (name) => {
-    work.wrt = [first, name];
+    work.wrt = [by()[0], name];
     changed();
   });
-  const spaces = new Set();
-  for (const v of answer.variables) {
-    if (answer.wrt?.includes(v.name) && space(v.declaration)) spaces.add(space(v.declaration));
-  }
-  byId("symmetry-set").hidden = work.order === 0 || !spaces.size;
-  const word = [...spaces].join(" and ");
+  const spaces = new Set(answer.variables.filter((v) => answer.wrt.includes(v.name)).map((v) => space(v.declaration)).filter(Boolean));
+  byId("symmetry-set").hidden = !spaces.size;
   segments(byId("symmetry"), "symmetry", [
-    { value: "projected", label: spaces.size ? `kept ${word}` : "" }, { value: "full", label: "all independent" },
+    { value: "projected", label: `kept ${[...spaces].join(" and ")}` }, { value: "full", label: "all independent" },
   ], work.symmetry, (value) => {
     work.symmetry = value;
     changed();
@@ -259,19 +253,20 @@ function showChoices() {
 function showRows() {
   const known = answer?.variables ?? [];
   const wrong = refusal?.field?.startsWith("declarations.") ? refusal.field.slice(13) : null;
-  const row = (name, spec, unused) => ({
-    name, spec, unused, declared: Object.hasOwn(work.declarations, name), wrong: name === wrong ? refusal.message : null,
-  });
-  const rows = known.map((v) => row(v.name, refusal ? work.declarations[v.name] ?? v.declaration : v.declaration, false));
-  for (const [name, spec] of Object.entries(work.declarations)) {
-    if (!known.some((v) => v.name === name)) rows.push(row(name, spec, !refusal && (answer?.unused?.includes(name) ?? true)));
-  }
+  const declared = new Map(Object.entries(work.declarations));
+  const specs = new Map(known.map((v) => [v.name, v.declaration]));
+  for (const [name, spec] of declared) if (refusal || !specs.has(name)) specs.set(name, spec);
+  const rows = [...specs].map(([name, spec]) => ({
+    name,
+    spec,
+    declared: declared.has(name),
+    unused: !refusal && !known.some((v) => v.name === name),
+    wrong: name === wrong ? refusal.message : null,
+  }));
   showVariables(byId("variables"), rows, (name, spec) => {
-    const declarations = { ...work.declarations };
-    if (spec === null) delete declarations[name];
-    else declarations[name] = spec;
-    work.declarations = declarations;
-    changed({ rest: spec === null ? 0 : REST });
+    const { [name]: _, ...others } = work.declarations;
+    work.declarations = spec === null ? others : { ...others, [name]: spec };
+    changed({ rest: REST });
   });
   byId("variables-note").textContent = rows.length
     ? "Inferred from the formula; change what is not meant so." : "They appear as the formula is typed.";
@@ -279,23 +274,19 @@ function showRows() {
   if (wrong) byId("variables-card").open = true;
 }
 
-// -- errors --------------------------------------------------------------------------------------
+// -- errors --
 
 function failed(error, typed) {
   if (error instanceof Gone) {
     pause = Math.min(pause * 1.5, 15);
     trouble(`${error.message} Is “tcalc serve” still running? Asking again every few seconds.`);
     again = setTimeout(() => derive(typed), pause * 1000);
-    return;
-  }
-  if (!(error instanceof Refused)) throw error;
-  if ([400, 413, 422].includes(error.status)) {
+  } else if (!(error instanceof Refused)) throw error;
+  else if ([400, 413, 422].includes(error.status)) {
     calm();
     // While a formula is being typed it is wrong half of the time: say so after a rest.
     showing = setTimeout(() => showError(error.what), typed ? 350 : 0);
-    return;
-  }
-  trouble(error.status === 429 ? "The server has too much to do. Nothing is lost; ask again." : error.message);
+  } else trouble(error.status === 429 ? "The server has too much to do; nothing is lost." : error.message);
 }
 
 function trouble(words) {
@@ -309,7 +300,7 @@ function calm() {
 }
 
 /** Offsets count characters, strings of the browser count halves of some. */
-const place = (text, offset) => [...text].slice(0, offset).join("").length;
+const place = (offset) => [...work.formula].slice(0, offset).join("").length;
 
 function showError(what) {
   refusal = what;
@@ -320,25 +311,23 @@ function showError(what) {
   line.replaceChildren(...worded(`${what.message[0].toUpperCase()}${what.message.slice(1)}`));
   if (!answer) showNothing("The result appears as soon as the formula can be read.");
   field.setAttribute("aria-invalid", "true");
-  if (what.start !== null && what.start !== undefined) {
-    const from = place(work.formula, what.start);
-    const to = Math.max(place(work.formula, what.end ?? what.start + 1), from);
+  const hint = what.hint ?? "";
+  const meant = /'([^']+)'/.exec(hint)?.[1];
+  const marked = Number.isInteger(what.start);
+  const from = marked ? place(what.start) : 0;
+  const to = marked ? place(what.end) : 0;
+  if (marked) {
     mirror(from, to);
-    const marked = work.formula.slice(from, to).trim();
-    line.append(" ", make("span", { className: "where" }, marked ? `(“${marked.slice(0, 40)}”, character ${from + 1})` : `(character ${from + 1})`));
-    const meant = /'([^']+)'/.exec(what.hint ?? "")?.[1];
-    if (what.hint && !meant) line.append(" ", what.hint);
-    if (meant) {
-      const button = make("button", { type: "button" }, what.hint);
-      button.addEventListener("click", () => {
-        const old = work.formula.slice(from, to);
-        // Of a call, the name alone is meant.
-        const name = /^[^\W\d]\w*/u.exec(old)?.[0] ?? old;
-        type(meant, from, from + name.length);
-      });
-      line.append(button);
-    }
-  } else if (what.hint) line.append(" ", what.hint);
+    line.append(" ", make("span", { className: "where" }, `(at character ${what.start + 1})`));
+  }
+  if (!marked || !meant) line.append(" ", hint);
+  else {
+    line.append(button(hint, () => {
+      // Of a call, the name alone is meant.
+      const name = /^\w+/.exec(work.formula.slice(from, to))?.[0];
+      type(meant, from, name ? from + name.length : to);
+    }));
+  }
   announce(`Error: ${line.textContent}`, 900);
 }
 
@@ -368,10 +357,10 @@ function type(text, from, to, back = 0) {
   field.setSelectionRange(from + text.length - back, from + text.length - back);
 }
 
-// -- what a person does --------------------------------------------------------------------------
+// -- what a person does --
 
 function restore(found, options) {
-  work = { ...found, show: found.show in PANELS ? found.show : EMPTY.show };
+  work = { ...found, show: Object.hasOwn(PANELS, found.show) ? found.show : EMPTY.show };
   field.value = work.formula;
   mirror();
   chooseTab(work.show, false);
@@ -395,27 +384,16 @@ field.addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => {
   if (byId("help").open || event.altKey || event.metaKey) return;
   const writing = event.target.closest("input:not([type=radio]):not([type=checkbox]), textarea, select");
-  if (event.key === "Enter" && event.ctrlKey && event.target !== field) {
-    event.preventDefault();
-    changed();
-  } else if (event.key === "Escape") {
-    if (main.busy || parts.busy) {
-      stop();
-      announce("Stopped", 50);
-    }
-  } else if (!writing && event.key === "/" && !event.ctrlKey) {
-    event.preventDefault();
-    field.focus();
-    field.scrollIntoView({ block: "nearest" });
-  } else if (!writing && event.key === "?") {
-    event.preventDefault();
-    openHelp();
-  }
+  if (event.key === "Enter" && event.ctrlKey && event.target !== field) changed();
+  else if (event.key === "Escape" && main.busy) stop();
+  else if (!writing && !event.ctrlKey && event.key === "/") field.focus();
+  else if (!writing && event.key === "?") openHelp();
+  else return;
+  event.preventDefault();
 });
 
 const openHelp = prepareHelp((f) => {
-  const none = f.arguments === "";
-  type(`${f.name}()`, field.selectionStart, field.selectionEnd, none ? 0 : 1);
+  type(`${f.name}()`, field.selectionStart, field.selectionEnd, f.arguments ? 1 : 0);
 });
 
 const chooseTab = tabs(byId("tabs"), panel, PANELS, work.show, (name) => {
@@ -436,24 +414,21 @@ byId("copy-link").addEventListener("click", (event) => {
   copy(location.href, event.currentTarget, "Link");
 });
 
-const theme = byId("theme");
-const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+const { dataset } = document.documentElement;
+const system = matchMedia("(prefers-color-scheme: dark)");
 function showTheme() {
-  theme.textContent = "◐";
-  theme.setAttribute("aria-label", "Dark colours");
-  theme.setAttribute("aria-pressed", String(dark()));
-  theme.title = dark() ? "Light colours" : "Dark colours";
+  byId("theme").setAttribute("aria-pressed", String((dataset.theme ?? (system.matches ? "dark" : "light")) === "dark"));
 }
-theme.addEventListener("click", () => {
-  document.documentElement.dataset.theme = dark() ? "light" : "dark";
+byId("theme").addEventListener("click", (event) => {
+  dataset.theme = event.currentTarget.ariaPressed === "true" ? "light" : "dark";
+  showTheme();
   try {
-    localStorage.setItem("theme", document.documentElement.dataset.theme);
+    localStorage.setItem("theme", dataset.theme);
   } catch {
     // Then the choice lasts as long as the page.
   }
-  showTheme();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
+system.addEventListener("change", showTheme);
 
 addEventListener("popstate", () => restore(fromFragment(location.hash) ?? FIRST, { link: false }));
 addEventListener("resize", () => { for (const id of ["understood", "derivative"]) reachable(byId(id)); });
@@ -463,16 +438,13 @@ async function showExamples() {
   try {
     examples = await get("api/examples");
   } catch {
-    byId("examples").closest(".examples").hidden = true;
     return;
   }
   byId("examples").replaceChildren(...examples.map((example) => {
-    const button = make("button", { type: "button", title: example.formula }, example.title);
-    button.addEventListener("click", () => {
-      const wrt = example.wrt === null ? null : [example.wrt].flat();
-      restore({ ...EMPTY, show: work.show, formula: example.formula, declarations: { ...example.declarations }, wrt, order: example.order }, { push: true });
-    });
-    return make("li", {}, button);
+    const { formula, declarations, wrt, order } = example;
+    return make("li", {}, button(example.title, () => {
+      restore({ ...EMPTY, show: work.show, formula, declarations, wrt: wrt && [wrt].flat(), order }, { push: true });
+    }, { title: formula }));
   }));
 }
 

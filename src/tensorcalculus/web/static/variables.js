@@ -1,17 +1,15 @@
 // A row for each variable: what it is, its sizes, and back to what the formula says.
 
-import { make } from "./dom.js";
+import { button, make } from "./dom.js";
 
-const PROPERTIES = ["sym", "spd", "diag", "orth", "tri", "nonneg"];
-const SQUARE = ["sym", "spd", "diag", "tri"];
-const LETTERS = ["m", "n", "k", "p", "q", "r", "s", "t", "i", "j", "l"];
+const NAMED = ["spd", "diag", "tri", "orth", "sym"];
+const PROPERTIES = [...NAMED, "nonneg"];
+const LETTERS = "mnkpqrstijl";
 const WORDS = {
   0: "scalar", 1: "vector", 2: "matrix", sym: "symmetric matrix", spd: "positive definite matrix",
   diag: "diagonal matrix", tri: "lower triangular matrix", orth: "orthogonal matrix",
 };
-const OF_SYMMETRIC = {
-  sym: "symmetric", spd: "symmetric", diag: "diagonal", tri: "lower triangular",
-};
+const SPACES = { diag: "diagonal", tri: "lower triangular", spd: "symmetric", sym: "symmetric" };
 
 /** `"n n spd"` as sizes and properties. */
 export function readSpec(spec) {
@@ -26,27 +24,27 @@ const writeSpec = ({ sizes, properties }) => [...sizes, ...properties].join(" ")
 
 function kindOf({ sizes, properties }) {
   if (sizes.length !== 2) return String(sizes.length);
-  return ["spd", "diag", "tri", "orth", "sym"].find((p) => properties.includes(p)) ?? "2";
+  return NAMED.find((p) => properties.includes(p)) ?? "2";
 }
 
-/** In what space a derivative by this variable may be taken, in a word; null where all entries are free. */
+/** The space that a derivative by this variable is taken in, in a word; none where all entries are free. */
 export function space(spec) {
   const { sizes, properties } = readSpec(spec);
-  const found = sizes.length > 1 ? ["diag", "tri", "spd", "sym"].find((p) => properties.includes(p)) : undefined;
-  return found ? OF_SYMMETRIC[found] : null;
+  return sizes.length > 1 ? SPACES[Object.keys(SPACES).find((p) => properties.includes(p))] : undefined;
 }
 
 /** The declaration of another kind, keeping what sizes it can. */
 function turned(spec, kind) {
   const { sizes, properties } = readSpec(spec);
-  const axes = kind in OF_SYMMETRIC || kind === "orth" ? 2 : Number(kind);
+  const named = NAMED.includes(kind);
+  const axes = named ? 2 : Number(kind);
   const kept = sizes.slice(0, axes);
   for (const letter of LETTERS) {
     if (kept.length === axes) break;
     if (!kept.includes(letter)) kept.push(letter);
   }
-  if (SQUARE.includes(kind)) kept[1] = kept[0];
-  const words = kind in OF_SYMMETRIC || kind === "orth" ? [kind] : [];
+  if (kind in SPACES) kept[1] = kept[0];
+  const words = named ? [kind] : [];
   if (properties.includes("nonneg")) words.push("nonneg");
   return writeSpec({ sizes: kept, properties: words });
 }
@@ -71,16 +69,14 @@ export function showVariables(box, rows, onChange) {
 function newRow(name, onChange) {
   const select = make("select", { "aria-label": `kind of ${name}` });
   const sizes = make("div", { className: "sizes" });
-  const reset = make("button", { type: "button", className: "reset quiet", title: "Back to what the formula says" }, "reset");
-  reset.setAttribute("aria-label", `reset ${name} to inferred`);
+  const reset = button("reset", () => {
+    select.focus();
+    onChange(name, null);
+  }, { className: "reset quiet", title: "Back to what the formula says", "aria-label": `reset ${name} to inferred` });
   const row = make("div", { className: "variable", role: "group", "aria-label": `variable ${name}`, data: { name } },
     make("span", { className: "name" }, name), select, make("span", { className: "tag" }, "inferred"), reset, sizes,
     make("p", { className: "wrong", hidden: true }));
   select.addEventListener("change", () => onChange(name, turned(row.dataset.spec, select.value)));
-  reset.addEventListener("click", () => {
-    select.focus();
-    onChange(name, null);
-  });
   row.given = () => {
     const inputs = [...sizes.querySelectorAll("input:not([type])")];
     const words = inputs.map((input) => input.value.replace(/[\s,]/g, ""));
@@ -90,7 +86,7 @@ function newRow(name, onChange) {
     const { properties } = readSpec(row.dataset.spec);
     const all = row.dataset.square ? [words[0], words[0]] : words;
     const free = properties.filter((p) => p !== "nonneg");
-    if (sizes.querySelector("[type=checkbox]")?.checked) free.push("nonneg");
+    if (sizes.querySelector("[type=checkbox]").checked) free.push("nonneg");
     onChange(name, writeSpec({ sizes: all, properties: free }));
   };
   return row;
@@ -100,7 +96,6 @@ function fill(row, { name, spec, declared, unused, wrong }) {
   row.dataset.spec = spec;
   const parsed = readSpec(spec);
   const kind = kindOf(parsed);
-  row.classList.toggle("unused", unused);
   row.querySelector(".reset").hidden = !declared;
   row.querySelector(".reset").textContent = unused ? "remove" : "reset";
   const tag = row.querySelector(".tag");
@@ -110,14 +105,14 @@ function fill(row, { name, spec, declared, unused, wrong }) {
   message.hidden = !message.textContent;
 
   const select = row.querySelector("select");
-  const kinds = ["0", "1", "2", "sym", "spd", "diag", "tri", "orth", "3", "4", "5"];
+  const kinds = ["0", "1", "2", ...NAMED, "3", "4", "5"];
   if (!kinds.includes(kind)) kinds.push(kind);
   if (select.options.length !== kinds.length) {
     select.replaceChildren(...kinds.map((value) => make("option", { value }, WORDS[value] ?? `tensor, ${value} axes`)));
   }
   select.value = kind;
 
-  const square = SQUARE.includes(kind) && parsed.sizes[0] === parsed.sizes[1];
+  const square = kind in SPACES && parsed.sizes[0] === parsed.sizes[1];
   row.dataset.square = square ? "yes" : "";
   const box = row.querySelector(".sizes");
   const shape = `${kind === "0" ? 0 : square ? "square" : parsed.sizes.length}`;
