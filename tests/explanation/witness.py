@@ -30,9 +30,7 @@ class Witness:
         self.told = told
         self.rng = np.random.default_rng(seed)
         self.values = {k: np.asarray(v, float) for k, v in values.items()}
-        self.along = {
-            name: self.rng.standard_normal(self.values[name].shape) for name in told.wrt
-        }
+        self.along = {name: self.rng.standard_normal(self.values[name].shape) for name in told.wrt}
         self.definitions: list[tuple[str, str]] = []
         self.seen = 0
 
