@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +47,9 @@ def failure(error: Exception) -> tuple[int, dict[str, Any]]:
     if isinstance(error, RecursionError):
         return 422, limit_record("the formula is nested too deeply; name parts of it with where")
     places = [f"  {p.filename}:{p.lineno} in {p.name}" for p in extract_tb(error.__traceback__)]
-    sys.stderr.write("\n".join([f"fault in a worker: {type(error).__name__}", *places, ""]))
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.write("\n".join([f"fault in a worker: {type(error).__name__}", *places, ""]))
+        sys.stderr.flush()
     told = "the program has met a fault of its own; the server's terminal tells where"
     return 500, limit_record(told, "Fault")
 

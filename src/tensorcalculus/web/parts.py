@@ -24,10 +24,20 @@ SHOWN_SIZES = (10, 100, 1000)
 
 
 def mathml(latex: str) -> str:
-    """LaTeX, as this library writes it, as MathML in a line of its own."""
+    """LaTeX, as this library writes it, as MathML in a line of its own.
+
+    What the converter does not read is shown as it is.
+    """
+    from html import escape
+
     from tensorcalculus.notation.mathml import to_mathml
 
-    return to_mathml(latex, display=True)
+    try:
+        return to_mathml(latex, display=True)
+    except (MemoryError, RecursionError, ImportError):
+        raise
+    except Exception:
+        return f'<math display="block"><mtext>{escape(latex)}</mtext></math>'
 
 
 def notations(e: Expr) -> dict[str, Any]:
