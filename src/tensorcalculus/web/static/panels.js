@@ -19,7 +19,7 @@ export function showPanel(panel, name, record) {
   panel.querySelectorAll(".wide, .code, .diagram, .tc-table, .tc-steps td").forEach(reachable);
 }
 
-const problem = (words) => make("p", { className: "error" }, ...worded(words));
+const problem = (words) => make("p", { className: "problem" }, ...worded(words[0].toUpperCase() + words.slice(1)));
 
 const SHOW = { steps, diagram, code, check, cost };
 
