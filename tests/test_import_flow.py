@@ -38,7 +38,7 @@ ALLOWED = {
     "simplify": {"expr", "errors"},
     "calculus": {"expr", "simplify", "errors"},
     "notation": {"expr", "simplify", "errors", "diagrams"},
-    "compiler": {"expr", "simplify", "errors", "calculus"},
+    "compiler": {"expr", "simplify", "errors", "calculus", "display"},
     "face": UNITS,
     "api": UNITS - {"cli", "web"},
     # Random data for expressions, which checks and the published strategies share.
@@ -63,6 +63,7 @@ ALLOWED = {
     # Steps are made from the sweeps, and compared with nothing: tests do that.
     "explanation": {
         *("expr", "simplify", "calculus", "notation", "compiler", "diagrams", "errors", "check"),
+        "display",
     },
     "testing": UNITS - {"cli", "web"},
     # A formula with its derivative as the two faces for people read and word it.

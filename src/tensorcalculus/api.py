@@ -83,7 +83,7 @@ def network(
     Raises
     ------
     InputError, ShapeError
-        See :func:`tensorcalculus.networks.network.network`, which this is.
+        For names that are no identifiers, labels that stand on no core, and sizes that do not fit.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def explain(
     wrt: str | Variable | Sequence[str | Variable],
     *,
     order: int = 1,
-    ways: Sequence[str] = ("differentials", "indices", "backpropagation"),
+    ways: Sequence[str] = ("differentials", "network", "indices", "backpropagation"),
     data: Mapping[str, Any] | None = None,
     symmetry: str = "projected",
     **shapes: str,
@@ -129,7 +129,7 @@ def explain(
     ----------
     f
         An expression, or a formula; the names that its ``where`` defines are those of the steps:
-        ``"(y-t)^2/2 where y = sigmoid(z), z = omega*x+b"``.
+        ``"(y-t)^2/2 where z = omega*x+b, y = sigmoid(z)"``.
     wrt
         The variable, or several, whose gradients are explained together.
     order
@@ -166,7 +166,12 @@ def explain(
     Examples
     --------
     >>> import tensorcalculus as tc
-    >>> tc.explain("norm2(X*w-y)^2", "w", ways=["differentials"])
+    >>> tc.explain("tr(A*X)", "X", ways=["differentials"])  # doctest: +NORMALIZE_WHITESPACE
+    By differentials
+      f = tr(A*X)
+      df = tr(A*dX)  | constant factors stay: d(C*A) = C*dA
+         = A':dX     | factors change sides: G:(A*B) = (A'*G):B = (G*B'):A
+      df/dX = A'     | what stands with dX is the derivative by X: df = G:dX
     """
     from tensorcalculus.explanation.steps import explained
 

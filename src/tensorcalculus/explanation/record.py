@@ -56,14 +56,14 @@ class Explanation:
 
         return tex(self)
 
-    def to_html(self, math: Callable[[str], str] | None = None) -> str:
+    def to_html(self, math: Callable[[str, bool], str] | None = None) -> str:
         r"""An HTML fragment, long derivations folded.
 
         Parameters
         ----------
         math
-            From a formula in LaTeX to HTML, as a converter to MathML does.  By default it is left
-            to MathJax, as ``\(…\)``.
+            From a formula in LaTeX, and whether it stands in a line of its own, to HTML, as a
+            converter to MathML does.  By default it is left to MathJax, as ``\(…\)``.
         """
         from tensorcalculus.explanation.page import page
 
@@ -76,4 +76,8 @@ class Explanation:
         return self.to_markdown()
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        from tensorcalculus.display.html import Html, result
+        from tensorcalculus.notation.mathml import is_available, to_mathml
+
+        # Not all notebooks look for formulas between signs in HTML; all browsers know MathML.
+        return result("", Html(self.to_html(to_mathml if is_available() else None)))

@@ -152,6 +152,8 @@ def cp_opt(
         For ``"lm"`` as in :func:`cp_als`, in all modes at once; for ``"lbfgs"`` as in
         :func:`tensorcalculus.minimize`.
 
+    Notes
+    -----
     Other parameters, the result, warnings and errors are those of :func:`cp_als`.
 
     References

@@ -71,6 +71,8 @@ def observe(x: Any, mask: Any = None, missing: Any = None, name: str = "X") -> O
     missing
         The opposite, for few unknown cells: their indices ``[n, d]``.  A cell may be listed twice.
 
+    Notes
+    -----
     What dense and chunked arrays hold in unknown cells does not matter, NaN included.  A stored
     cell of a sparse tensor that is unknown is an error, as data would be lost without a word:
     ``X.without(cells)`` takes such cells out.

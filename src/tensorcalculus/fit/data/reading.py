@@ -77,6 +77,8 @@ def read_data(x: Any, name: str = "X") -> Data:
     name
         What the argument is called in errors.
 
+    Notes
+    -----
     Whether numbers are finite is not checked here but where it is known which cells count:
     :func:`tensorcalculus.fit.data.observed.observe`.
 

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.curve import descent
+from tensorcalculus.display.html import Html
 from tensorcalculus.display.plots import axes
 from tensorcalculus.display.rows import Rows
 from tensorcalculus.errors import InputError
 from tensorcalculus.fit.data.labels import Labelled, Labels
 from tensorcalculus.fit.generalized.checkpoint import entries_of, rows_of
 from tensorcalculus.fit.losses import Loss
+from tensorcalculus.fit.pictures import components
 from tensorcalculus.networks.arrays import Array, numpy_of
 from tensorcalculus.networks.formats.cp import CP, Diagnosis
 from tensorcalculus.optimize.record import Iteration
@@ -96,7 +99,9 @@ class GCPFit(Labelled, Rows):
         return np.asarray(self.loss.mean(rows.sum(axis=1)))
 
     def score(self, X: Any, mask: Any = None, missing: Any = None) -> float:
-        """Minus the mean loss of the known cells of data; arguments as of :func:`tc.gcp`.
+        """Minus the mean loss of the known cells of data.
+
+        Arguments are those of :func:`tensorcalculus.gcp`.
 
         Higher is better, as in scikit-learn; the losses of the table leave constants of the data
         out, so that scores are compared for one set of data only.
@@ -123,6 +128,12 @@ class GCPFit(Labelled, Rows):
             ("work", f"{self.iterations} iterations, {self.seconds:.3g} s by {self.method}{more}"),
             ("diagnosis", str(self.diagnosis)),
             ("weights", weights + (", …" if self.rank > 8 else "")),
+        ]
+
+    def _pictures(self) -> list[tuple[str, Html]]:
+        return [
+            ("weights", components(self.weights, self.factors, self._labels())),
+            ("descent", descent(self.loss_history)),
         ]
 
     def plot(self, ax: Any = None) -> Any:

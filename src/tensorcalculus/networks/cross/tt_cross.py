@@ -171,6 +171,8 @@ def cross(
         A function called after each sweep; else whether a line on standard error tells how it goes
         (None: if that is a terminal, after a second).
 
+    Notes
+    -----
     Ctrl-C, and memory that does not suffice, end the sweeps: the best train so far is given, and
     ``info.reason`` says so.
 

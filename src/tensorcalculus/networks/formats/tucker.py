@@ -122,6 +122,8 @@ class Tucker(Modes, Spectra):
         seed
             Of the sketches.
 
+        Notes
+        -----
         PyTorch and JAX differentiate ``"st-hosvd"`` at the ranks found, right where singular values
         are equal or 0; under ``jax.jit`` the ranks are `ranks`.
         """
