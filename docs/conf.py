@@ -72,6 +72,7 @@ nb_execution_excludepatterns = [
 
 # -- reference -------------------------------------------------------------------------------------
 
+default_role = "code"  # what docstrings put between single backticks
 autosummary_generate = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -98,6 +99,7 @@ nitpick_ignore_regex = [
 
 html_theme = "furo"
 html_title = "tensorcalculus"
+pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False

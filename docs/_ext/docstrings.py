@@ -50,9 +50,15 @@ def _check(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: lis
                 _LOG.warning("%s describes a parameter %r, which it has not", name, word.strip())
 
 
+def _as_a_method(self: Any) -> list[str]:
+    """Else "The order: 0 for a scalar" is read as a type and what it means."""
+    self._what = "method"
+    self._parse()
+    return []
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    # Else "The order: 0 for a scalar" is read as a type and what it means.
-    GoogleDocstring._parse_attribute_docstring = lambda self: []  # type: ignore[method-assign]
+    GoogleDocstring._parse_attribute_docstring = _as_a_method  # type: ignore[method-assign]
     app.connect("missing-reference", _find)
     app.connect("autodoc-process-docstring", _check, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
