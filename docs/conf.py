@@ -14,7 +14,15 @@ SOURCE = str(HERE.parent / "src")
 sys.path[:0] = [SOURCE, str(HERE / "_ext")]
 # The kernels that run the cells import the same checkout, on one thread, without colours.
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [SOURCE, str(HERE.parent / "examples"), os.environ.get("PYTHONPATH")])
+    filter(
+        None,
+        [
+            SOURCE,
+            str(HERE.parent / "examples"),
+            str(HERE / "classical"),  # the tables of its pages
+            os.environ.get("PYTHONPATH"),
+        ],
+    )
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["NO_COLOR"] = "1"

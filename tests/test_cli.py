@@ -242,7 +242,7 @@ def test_bad_declarations(text: str, message: str):
         (["derive", "A*x", "--wrt", "x", "--vars", "A: m 3, x: 4"], "3 and 4"),
         (["derive", "A*x", "--wrt", "z"], "'z' does not occur"),
         (["derive", "floor(x)"], "floor"),
-        (["derive", "x'*x", "--wrt", "x", "--wrt", "x", "--order", "3"], "--order 3"),
+        (["derive", "x'*x", "--wrt", "x", "--wrt", "x", "--order", "3"], "order 3"),
         (["derive", "x'*x", "--order", "0"], "--order"),
         (["derive", "x'*x", "--as", "roman"], "roman"),
         (["derive", "x'*x", "y"], "y"),

@@ -99,6 +99,19 @@ STATISTICS = [
     ("tanh(A*x)", "x", {}, "diag(1-tanh(A*x).^2)*A"),
     ("sum(exp(A*x))", "x", {}, "A'*exp(A*x)"),
     ("mean(x)", "x", {"x": "n"}, "ones(n)/n"),
+    ("sum(M-X.*log(M)) where M = cp(A,B,C)", "A",
+     {"X": "i j k", "A": "i r nonneg", "B": "j r nonneg", "C": "k r nonneg"},
+     "unfold(1-X./cp(A,B,C),1)*khatrirao(C,B)"),
+    ("sum(exp(M)-X.*M) where M = cp(A,B,C)", "B",
+     {"X": "i j k", "A": "i r", "B": "j r", "C": "k r"},
+     "unfold(exp(cp(A,B,C))-X,2)*khatrirao(C,A)"),
+    ("norm2(W.*(T-cp(A,B,C)))^2", "C",
+     {"W": "i j k", "T": "i j k", "A": "i r", "B": "j r", "C": "k r"},
+     "-2*unfold(W.^2.*(T-cp(A,B,C)),3)*khatrirao(B,A)"),
+    ("norm2(sigmoid(X*W+vector(1)*b')-Y)^2", "b", {"X": "m n"},
+     "2*(S.*(S-Y).*(1-S))'*ones(m) where S = sigmoid(X*W+ones(m)*b')"),
+    ("vec(A*reshape(x,n,m)'*B)", "x", {"A": "k m", "B": "n q"}, "kron(B',A)"),
+    ("vec(inv(reshape(x,n,n)'))", "x", {"x": "n*n"}, "-kron(S,S') where S = inv(reshape(x,n,n))"),
     ("norm2(conv(x,k)-y)^2", "k", {}, "2*conv(x,conv(x,k)-y)"),
 ]  # fmt: skip
 
@@ -136,6 +149,8 @@ def test_hessian(text: str, wrt: str, shapes: dict, expected: str) -> None:
 def test_differential_hvp_and_products_read_well() -> None:
     f = tc.parse("norm2(X*W-Y)^2")
     assert str(f.differential("W", "X")) == "2*(X*W-Y):(dX*W+X*dW)"
+    k = tc.parse("kron(X,Y)")
+    assert str(k.differential("X", "Y")) == "kron(X,dY)+kron(dX,Y)"
     g = tc.parse("norm2(T-U*V')^2")
     assert str(g.hvp("U", "D")) == "2*D*V'*V"
     h = tc.parse("tanh(A*x)")

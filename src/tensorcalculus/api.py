@@ -118,7 +118,7 @@ def explain(
     wrt: str | Variable | Sequence[str | Variable],
     *,
     order: int = 1,
-    ways: Sequence[str] = ("differentials", "indices", "backpropagation"),
+    ways: Sequence[str] = ("differentials", "network", "indices", "backpropagation"),
     data: Mapping[str, Any] | None = None,
     symmetry: str = "projected",
     **shapes: str,

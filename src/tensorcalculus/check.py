@@ -11,6 +11,7 @@ import numpy as np
 
 from tensorcalculus.calculus.derivative import find_variable, jacobian
 from tensorcalculus.compiler.program import Program
+from tensorcalculus.display.rows import Fields
 from tensorcalculus.errors import CheckError, InputError
 from tensorcalculus.expr.node import Expr, Map, Operation, Variable, variables_of, walk
 from tensorcalculus.random_data import basis, draw_sizes, draw_values, stays_inside
@@ -37,7 +38,7 @@ _MOST_DIRECTIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class CheckEntry:
+class CheckEntry(Fields):
     """One derivative that was compared: by which variables, and how far off it was at most."""
 
     variables: tuple[str, ...]
@@ -67,15 +68,15 @@ class CheckReport:
         return "\n".join(f"{name:<{width}}  {error}  {method}" for name, error, method in rows)
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from tensorcalculus.display import html
 
-        rows = "".join(
-            f"<tr><td>{escape(', '.join(e.variables))}</td><td>{e.order}</td>"
-            f"<td>{e.largest_error:.1e}</td><td>{e.method}</td></tr>"
+        # A report is of derivatives that are right: others raise CheckError.
+        body = [
+            (html.mark(True), ", ".join(e.variables), e.order, f"{e.largest_error:.1e}", e.method)
             for e in self.entries
-        )
-        head = "<tr><th>variables</th><th>order</th><th>largest error</th><th>method</th></tr>"
-        return f"<table>{head}{rows}</table>"
+        ]
+        head = ("", "by", "order", "largest error", "against")
+        return html.result("Derivatives that were checked", html.table(head, body, (2, 3)))
 
 
 def check(

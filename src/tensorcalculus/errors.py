@@ -11,11 +11,23 @@ _LONGEST_COMPARED_NAME = 64
 
 
 class TensorCalculusError(Exception):
-    """Base class of everything this library raises on purpose."""
+    """Base class of everything this library raises on purpose.
+
+    `start` and `end` are the offending characters of the formula, where they are known (`placed`).
+    """
+
+    start: int | None = None
+    end: int | None = None
+    _reason: str | None = None
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, without the lines that show where."""
+        return str(self) if self._reason is None else self._reason
 
 
 class ParseError(TensorCalculusError, ValueError):
-    """The text is not a formula; `start` and `end` are the offending characters, when known."""
+    """The text is not a formula."""
 
     def __init__(self, message: str = "", start: int | None = None, end: int | None = None) -> None:
         super().__init__(message)
@@ -67,6 +79,25 @@ class DegeneracyWarning(UserWarning):
     """Components of a model cancel each other and grow: there may be no best one."""
 
 
+def placed(
+    kind: type[TensorCalculusError],
+    text: str,
+    start: int,
+    end: int,
+    message: str,
+    expected: str = "",
+) -> TensorCalculusError:
+    """An error that shows and knows its place in `text`; see `caret` for the arguments."""
+    error = kind(caret(text, start, end, message, expected))
+    error.start, error.end = start, end
+    error._reason = _head(message, expected)
+    return error
+
+
+def _head(message: str, expected: str) -> str:
+    return f"{message}: expected {expected}" if expected else message
+
+
 def caret(text: str, start: int, end: int, message: str, expected: str = "") -> str:
     """The message, the line of `text` that holds `start`, and `^^^` under the span.
 
@@ -95,8 +126,7 @@ def caret(text: str, start: int, end: int, message: str, expected: str = "") -> 
         line = before + line[low:high] + after
     # Control characters would move the carets away from what they point to.
     shown = "".join(letter if letter.isprintable() else " " for letter in line)
-    head = f"{message}: expected {expected}" if expected else message
-    return f"{head}\n  {shown}\n  {' ' * first}{'^' * max(1, last - first)}"
+    return f"{_head(message, expected)}\n  {shown}\n  {' ' * first}{'^' * max(1, last - first)}"
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
     from tensorcalculus.compiler.structured.operator import StructuredOperator
     from tensorcalculus.diagrams import Diagram
+    from tensorcalculus.display.source_text import SourceText
     from tensorcalculus.expr.node import Expr, Variable
 
 
@@ -189,9 +190,11 @@ class Face:
         return structure.operator({**(values or {}), **arrays})
 
     @property
-    def source(self) -> str:
+    def source(self) -> SourceText:
         """The generated NumPy source that a call runs."""
-        return self._program().source()
+        from tensorcalculus.display.source_text import SourceText
+
+        return SourceText(self._program().source())
 
     def _program(self) -> Any:
         from tensorcalculus.compiler.program import Program
@@ -234,7 +237,12 @@ class Face:
         return to_text(self._expr)
 
     def __repr__(self) -> str:
-        return str(self)
+        from tensorcalculus.errors import NotPrintableError
+
+        try:
+            return str(self)
+        except NotPrintableError as error:
+            return f"<expression with {self._expr.ndim} axes: {error}>"
 
     def to_matrix(self) -> str:
         """Matrix notation in the input language; parses back to the same function."""
@@ -315,5 +323,7 @@ class Face:
         """NumPy source; the same as :attr:`source`."""
         return self.source
 
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.to_latex()}$"
+    def _repr_latex_(self) -> str | None:
+        from tensorcalculus.notation.latex_lines import for_notebooks
+
+        return for_notebooks(self._expr)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 from explanation.witness import Witness
+from support import shared_path
+from test_cases import NUMBERS, draw
 
 import tensorcalculus as tc
+from tensorcalculus.explanation.blocks import Picture
 
 CASES: dict[str, tuple[str, str | list[str], dict[str, str]]] = {
     "least squares": ("norm2(X*W-Y)^2", "W", {"X": "4 3", "W": "3 2", "Y": "4 2"}),
@@ -83,6 +88,16 @@ def test_differentials(case: str) -> None:
 
 
 @CASE
+def test_network(case: str) -> None:
+    judge, told = witness(case)
+    (way,) = told["network"].ways
+    judge.differentials(way)
+    assert judge.seen >= len(told.wrt)
+    pictures = [b for b in way.blocks if isinstance(b, Picture)]
+    assert len(pictures) >= 3 * len(told.wrt)
+
+
+@CASE
 def test_indices(case: str) -> None:
     judge, told = witness(case)
     (way,) = told["indices"].ways
@@ -99,3 +114,31 @@ def test_backpropagation(case: str) -> None:
     given = judge.rng.standard_normal([d.value for d in shape]) if shape else None
     judge.backpropagation(way, given)
     assert judge.seen >= 2 * len(told.wrt)
+
+
+SHARED = json.loads(shared_path("cases", "derivatives.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SHARED["cases"], ids=lambda case: case["id"])
+def test_shared_cases(case: dict) -> None:
+    """All ways to all derivatives of the shared cases, at the cases' data."""
+    sizes = SHARED["dims"]
+    rng = np.random.default_rng(5)
+    values = {k: draw(v, rng) for k, v in case["vars"].items()}
+    shapes = {k: " ".join(str(sizes[s]) for s in v["shape"]) for k, v in case["vars"].items()}
+    wrt = case["wrt"][0] if isinstance(case["wrt"], list) else case["wrt"]
+    text = re.sub(r"\b[a-z]\b", lambda m: str(NUMBERS.get(case["id"], {}).get(m[0], m[0])),
+                  case["expr"])  # fmt: skip
+    told = tc.explain(text, wrt, **shapes)
+    for way in told.ways:
+        judge = Witness(told, values)
+        if way.name in ("differentials", "network"):
+            judge.differentials(way)
+        elif way.name == "indices":
+            judge.indices(way)
+        else:
+            shape = tc.parse(text, shapes).shape
+            given = judge.rng.standard_normal([d.value for d in shape]) if shape else None
+            judge.backpropagation(way, given)
+        assert judge.seen

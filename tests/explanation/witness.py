@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,7 @@ class Witness:
         self.told = told
         self.rng = np.random.default_rng(seed)
         self.values = {k: np.asarray(v, float) for k, v in values.items()}
-        self.along = {
-            name: self.rng.standard_normal(self.values[name].shape) for name in told.wrt
-        }
+        self.along = {name: self.rng.standard_normal(self.values[name].shape) for name in told.wrt}
         self.definitions: list[tuple[str, str]] = []
         self.seen = 0
 
@@ -209,8 +208,13 @@ def evaluate(text: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
         return entries(body, at, values, None)
     names = set(_NAME.findall(text)) & set(values)
     declared = {n: " ".join(map(str, values[n].shape)) for n in sorted(names)}
-    f = tc.parse(text, declared)
+    f = read(text, tuple(declared.items()))
     return np.asarray(f(**{n: values[n] for n in f.variables}))
+
+
+@cache
+def read(text: str, declared: tuple[tuple[str, str], ...]) -> Any:
+    return tc.parse(text, dict(declared))
 
 
 def entries(
@@ -222,7 +226,5 @@ def entries(
         return evaluate(text, tensors)
 
     reader = Evaluator(values, {}, whole)
-    if shape is None:
-        return reader.table(body, at.split(",") if at else [], {})
     text = f"[{at}] = {body}" if at else body
     return reader.run(text, shape)

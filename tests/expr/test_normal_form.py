@@ -15,7 +15,7 @@ import tensorcalculus as tc
 from tensorcalculus.expr import build
 from tensorcalculus.expr.combination import add, scale
 from tensorcalculus.expr.contraction import contract, symmetric
-from tensorcalculus.expr.dims import dim
+from tensorcalculus.expr.dims import dim, minimum
 from tensorcalculus.expr.maps import apply, is_nonnegative, power
 from tensorcalculus.expr.node import Expr, Number, Variable
 
@@ -225,3 +225,10 @@ def test_derivatives_at_lengths_that_are_numbers(formula: str) -> None:
     f = tc.parse(text, {k: v for k, v in shapes.items() if k in text})
     for name in f.variables:
         f.check(name, order=2)
+
+
+def test_the_smaller_of_two_sizes_is_told_where_their_difference_has_a_sign() -> None:
+    n, p = dim("n"), dim("p")
+    assert minimum(n, n + p) is n and minimum(n + p + dim(1), n) is n
+    assert minimum(dim(3), n + dim(3)) == dim(3)
+    assert minimum(n, p).symbol is None and minimum(n - p, p).text == "min(n-p,p)"

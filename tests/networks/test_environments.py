@@ -447,3 +447,12 @@ def test_a_sandwich_runs_with_few_entries_moved():
     plan = prepare(net, values)
     held = sum(16 * 16 * 3 for _ in range(11))
     assert plan.cost.moved < held
+
+
+def test_an_open_network_tells_its_cost() -> None:
+    net = tc.network({"A": "i r", "B": "j r"}, output="i j")
+    plan = prepare(net, {"A": np.ones((3, 2)), "B": np.ones((4, 2))})
+    # The value, then S*B and S'*A for an array S of its shape.
+    assert plan.cost.flops_forward == 2 * 3 * 4 * 2
+    assert plan.cost.flops == 3 * plan.cost.flops_forward
+    assert "def " in plan.source and "48 flop" in repr(plan)

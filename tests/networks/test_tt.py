@@ -245,7 +245,9 @@ def test_repr():
     )
     long = repr(tn.TT.random((2,) * 40, 3))
     assert "┄" in long and "2^40" in long and "up to 3" in long
-    assert "<table>" in tn.TT.ones((2, 3))._repr_html_()
+    assert "<svg" in tn.TT.ones((2, 3))._repr_html_()
+    many = tn.TT.random((2,) * 40, 3)._repr_html_()
+    assert "<svg" not in many and "┄" in many
     assert repr(tn.TT.ones((3,))).startswith("TT of shape (3,): 3 of 3 numbers")
 
 

@@ -191,12 +191,15 @@ class Evaluator:
         self.operation = operation
         self.whole: dict[str, np.ndarray] = {}
         self.known: dict[int, list[range]] = {}
+        self.free: dict[str, int] = {}
+        """Ranges of the indices that no sum binds, which a delta may hand to a sum's."""
         self.kept: list[Node] = []
 
     def read(self, formula: str) -> Node:
         return Reader(formula).whole()
 
-    def run(self, text: str, shape: tuple[int, ...]) -> np.ndarray:
+    def run(self, text: str, shape: tuple[int, ...] | None) -> np.ndarray:
+        """All entries; without a shape the ranges are those that the formula shows."""
         body, *told = split(text, " where ")
         assert len(told) <= 1
         for definition in split(told[0], ", ") if told else []:
@@ -212,8 +215,8 @@ class Evaluator:
             self.tensors[match[1]] = self.table(formula, indices, ranges)
         head, _, formula = body.rpartition(" = ")
         indices = head.strip("[]").split(",") if head else []
-        assert len(indices) == len(shape), text
-        return self.table(formula, indices, dict(zip(indices, shape, strict=True)))
+        assert shape is None or len(indices) == len(shape), text
+        return self.table(formula, indices, dict(zip(indices, shape or (), strict=False)))
 
     def size(self, text: str) -> int:
         sizes = {**self.sizes, "min": min}
@@ -223,6 +226,7 @@ class Evaluator:
     def table(self, formula: str, indices: list[str], ranges: Mapping[str, int]) -> np.ndarray:
         node = self.read(formula)
         found = self.ranges(node, dict(ranges))
+        self.free = {i: found[i] for i in indices}
         shape = tuple(found[i] for i in indices)
         result = np.empty(shape)
         for place in itertools.product(*map(range, shape)):
@@ -293,7 +297,8 @@ class Evaluator:
     def total(self, node: Node, env: Env) -> float:
         _, names, told, body = node
         if id(node) not in self.known:
-            found = self.ranges(body, {i: self.size(text) for i, text in told.items()})
+            shown = {i: self.size(text) for i, text in told.items()}
+            found = self.ranges(body, {**self.free, **shown})
             self.known[id(node)] = [range(found[i]) for i in names]
             self.kept.append(node)
         for i in names:

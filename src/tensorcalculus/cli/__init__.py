@@ -26,6 +26,7 @@ _EXAMPLES = """Examples:
   tcalc codegen "norm2(X*w-y)^2" --wrt w --language torch --output loss.py
   tcalc fit data.tns --rank 16 --loss poisson --out model.npz
   tcalc show model.npz
+  tcalc serve --open
   tcalc functions "log*"
 """
 
@@ -373,6 +374,34 @@ def show(
 
 
 @app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Processes that derive; by default one a core, 2 to 4."),
+    ] = None,
+    time_limit: Annotated[
+        float, typer.Option(min=0.1, max=3600, metavar="SECONDS", help="What a request may take.")
+    ] = 5.0,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Serve a page for formulas and their derivatives, until Ctrl-C.
+
+    The page is for this machine alone: nothing is sent elsewhere or loaded from there.
+    """
+    from tensorcalculus.cli import output
+
+    with output.user_errors():
+        from tensorcalculus.web.server import serve as run
+
+        try:
+            run(host, port, workers, time_limit, announce=typer.echo, browser=browser)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+
+@app.command()
 def functions(
     pattern: Annotated[
         str, typer.Argument(help="A part of a name, or a pattern with * and ?.")
@@ -380,7 +409,8 @@ def functions(
     as_json: Json = False,
 ) -> None:
     """List the functions of the language, with their domains."""
-    from tensorcalculus.cli import catalogue, output
+    from tensorcalculus.cli import output
+    from tensorcalculus.notation import catalogue
 
     with output.user_errors():
         entries = catalogue.entries(pattern)

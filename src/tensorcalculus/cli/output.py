@@ -13,14 +13,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from tensorcalculus.cli import work
 from tensorcalculus.errors import CheckError, TensorCalculusError
 from tensorcalculus.expr.words import properties, with_shape
+from tensorcalculus.task import Task, layout, spell, symmetry, title
 
 if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
-    from tensorcalculus.cli.catalogue import Entry
     from tensorcalculus.cli.models import Model
+    from tensorcalculus.notation.catalogue import Entry
 
 USER_ERROR = 2
 CHECK_FAILED = 1
@@ -97,32 +97,32 @@ def _line(console: Console, label: str, *parts: Any) -> None:
     console.print(Text.assemble((label.ljust(_LABEL), "bold"), *parts))
 
 
-def print_derivative(task: work.Task, notation: str, report: CheckReport | None) -> None:
+def print_derivative(task: Task, notation: str, report: CheckReport | None) -> None:
     """What was understood, then the derivative, then the check."""
     console = _console()
     f, df = task.function, task.derivative
-    _line(console, "function", _coloured(work.spell(f, "matrix"), "matrix"))
+    _line(console, "function", _coloured(spell(f, "matrix"), "matrix"))
     if f.ndim:
         _line(console, "", ("a ", "dim"), with_shape(f))
     width = max((len(name) for name in f.variables), default=0)
     for k, (name, variable) in enumerate(f.variables.items()):
         words = ", ".join([with_shape(variable), *properties(variable)])
         _line(console, "" if k else "variables", (name.ljust(width), "bold"), "  ", words)
-    _line(console, "layout", work.layout(task))
-    if said := work.symmetry(task):
+    _line(console, "layout", layout(task))
+    if said := symmetry(task):
         _line(console, "symmetry", said)
     for name in task.unused:
         _line(console, "note", f"{name} is declared and does not occur in the formula")
     console.print()
-    _line(console, work.title(task), f": {with_shape(df)}")
-    print_formula(_indented(work.spell(df, notation)), notation)
+    _line(console, title(task), f": {with_shape(df)}")
+    print_formula(_indented(spell(df, notation)), notation)
     if report is not None:
         console.print()
         for k, entry in enumerate(report.entries):
             error = f"{entry.largest_error:.1e}"
             words = f"by {', '.join(entry.variables)}: largest relative error {error}"
             _line(console, "" if k else "check", words, f" ({entry.method})")
-        if task.symmetry == "full" and work.symmetry(task):
+        if task.symmetry == "full" and symmetry(task):
             _line(console, "", "(the check compares the projected derivative)")
 
 

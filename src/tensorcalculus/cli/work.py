@@ -5,50 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tensorcalculus.api import codegen, derivative, parse
+from tensorcalculus.api import codegen, parse
 from tensorcalculus.errors import InputError, NotPrintableError, ParseError
 from tensorcalculus.expr.words import kind, properties
+from tensorcalculus.task import NOTATIONS, Task, layout, repeated, spell, symmetry, unused
 
 if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
     from tensorcalculus.expr.node import Expr
 
-NOTATIONS = {
-    "matrix": "to_matrix",
-    "index": "to_index",
-    "latex": "to_latex",
-    "index-latex": "to_index_latex",
-    "numpy": "to_numpy",
-    "einsum": "to_einsum",
-}
-SPACES = {
-    "spd": "symmetric matrices",
-    "sym": "symmetric matrices",
-    "diag": "diagonal matrices",
-    "tri": "lower triangular matrices",
-}
 _ENTRY = re.compile(r"(?:^|[,;])\s*([^\W\d]\w*)\s*[:=]")
-
-
-@dataclass(frozen=True)
-class Task:
-    """A formula with its derivative."""
-
-    text: str
-    function: Expr
-    wrt: tuple[str, ...]
-    symmetry: str
-    derivative: Expr
-    unused: tuple[str, ...] = ()
-    """Names that were declared and do not occur."""
-
-    @property
-    def order(self) -> int:
-        return len(self.wrt)
 
 
 # -- reading -------------------------------------------------------------------------------------
@@ -92,16 +61,9 @@ def read_task(
                 f"{', '.join(known)})"
             )
         names = (known[0],)
-    if len(names) == 1:
-        names = names * (order or 1)
-    elif order not in (None, len(names)):
-        raise ParseError(
-            f"--order {order} does not fit the {len(names)} variables of --wrt; leave it out"
-        )
-    df = derivative(f, names, len(names), symmetry=symmetry)
-    sizes = {s for v in f.variables.values() for d in v.shape for s in d.symbols()}
-    unused = tuple(n for n in declarations if n not in f.variables and n not in sizes)
-    return Task(text, f, names, symmetry, df, unused)
+    task = Task(text, f, repeated(names, order), symmetry, unused(f, declarations))
+    task.derivative  # noqa: B018 - errors are those of reading
+    return task
 
 
 def read_formula(
@@ -209,51 +171,6 @@ def run_check(task: Task) -> CheckReport:
 
 
 # -- words and records ---------------------------------------------------------------------------
-
-
-def title(task: Task) -> str:
-    """``gradient by w``, ``Hessian by w and v``, ``Jacobian by x``, ``derivative by x, x, x``."""
-    scalar, order = not task.function.ndim, task.order
-    names = list(dict.fromkeys(task.wrt)) if order == 2 else list(task.wrt)
-    word = {(True, 1): "gradient", (False, 1): "Jacobian", (True, 2): "Hessian"}.get(
-        (scalar, order), f"derivative of order {order}"
-    )
-    if order > 2 and len(set(names)) == 1:
-        names = names[:1]
-    return f"{word} by {' and '.join(names) if len(names) < 3 else ', '.join(names)}"
-
-
-def layout(task: Task) -> str:
-    """The order of the derivative's axes, in words."""
-    if not task.function.ndim and task.order == 1:
-        return f"the gradient of a scalar has the shape of {task.wrt[0]}"
-    names = [f"those of {name}" for name in task.wrt]
-    if not task.function.ndim:
-        names[0] = f"axes of {task.wrt[0]} first"
-        return ", then ".join(names)
-    return ", then ".join(["axes of the function first", *names])
-
-
-def symmetry(task: Task) -> str:
-    """The convention for structured variables among those derived by; empty where none is."""
-    said = []
-    for name in dict.fromkeys(task.wrt):
-        variable = task.function.variables[name]
-        space = next((SPACES[p] for p in SPACES if p in variable.properties), None)
-        if space is None or variable.ndim < 2:
-            continue
-        if variable.ndim > 2:
-            space = space.replace("matrices", "tensors")
-        if task.symmetry == "projected":
-            said.append(f"projected: the derivative by {name} is taken within {space}")
-        else:
-            said.append(f"full: all entries of {name} count as independent, also beyond {space}")
-    return "; ".join(said)
-
-
-def spell(e: Expr, notation: str) -> str:
-    """An expression in one of the notations."""
-    return getattr(e, NOTATIONS[notation])().strip("\n")
 
 
 def _every_notation(e: Expr) -> dict[str, Any]:

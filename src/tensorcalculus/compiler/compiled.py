@@ -6,13 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tensorcalculus.compiler.cost import Cost
+from tensorcalculus.compiler.hoist import TYPICAL_SIZE
 from tensorcalculus.compiler.program import Program
 from tensorcalculus.compiler.targets import target_named
+from tensorcalculus.display import html
+from tensorcalculus.display.source_text import SourceText
 from tensorcalculus.errors import InputError, nearest
 from tensorcalculus.expr.dims import show_shape
 from tensorcalculus.expr.node import Expr
 
 DIFFERENTIATION = ("closed", "host")
+_SHOWN = 8
+"""Outputs that notebooks name."""
 
 
 class Compiled:
@@ -103,9 +108,9 @@ class Compiled:
         return run
 
     @property
-    def source(self) -> str:
+    def source(self) -> SourceText:
         """The generated source for the sizes of the last call, or typical ones before any."""
-        return self._program.source(self._sizes())
+        return SourceText(self._program.source(self._sizes()))
 
     @property
     def cost(self) -> Cost:
@@ -124,6 +129,26 @@ class Compiled:
         shapes = ", ".join(show_shape(e.shape) for e in self.outputs)
         what = "output" if len(self.outputs) == 1 else "outputs"
         return f"<compiled for {self.backend}: {what} {shapes} of {names or 'nothing'}>"
+
+    def _repr_html_(self) -> str:
+        program, known = self._program, self._sizes()
+        outputs = [
+            f"{html.shortened(repr(e))}  {show_shape(e.shape) if e.shape else ''}"
+            for e in self.outputs[:_SHOWN]
+        ]
+        if len(self.outputs) > _SHOWN:
+            outputs.append(f"and {len(self.outputs) - _SHOWN} more")
+        sizes = ", ".join(f"{s} = {known.get(s, TYPICAL_SIZE)}" for s in program.symbols)
+        when = "the last call" if known else "typical sizes"
+        about = [
+            ("for", self.backend),
+            ("arguments", ", ".join(f"{n} {show_shape(v.shape)}" if v.shape else n
+                                    for n, v in program.variables.items()) or "none"),
+            ("outputs", html.code("\n".join(outputs))),
+            ("cost at", f"{when}: {sizes}" if sizes else "its sizes"),
+        ]  # fmt: skip
+        source = html.folded("source", html.code(self.source))
+        return html.result("Compiled", html.rows(about), *self.cost.shown(), source)
 
 
 def _check_batch(names: Sequence[str], arrays: Mapping[str, Any]) -> None:

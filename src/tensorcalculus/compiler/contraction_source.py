@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import combinations
 from math import prod
 from typing import TYPE_CHECKING
@@ -68,6 +69,7 @@ def contraction(w: Emitter, node: Contraction, out: Legs, factor: float = 1.0) -
     for k, piece in enumerate(pieces):
         others = {i for j, p in enumerate(pieces) if j != k for i in p.legs} | set(wide)
         if not others.issuperset(piece.legs):
+            w.cost.summed([node.dims[i] for i in piece.legs], prod(sizes[i] for i in piece.legs))
             pieces[k] = summed_out(w, piece, others)
             kept = tuple(place for place, i in enumerate(piece.legs) if i in others)
             parts[k] = (w.planner.arrays.number("sum", parts[k][0], kept), pieces[k].legs)
@@ -75,10 +77,14 @@ def contraction(w: Emitter, node: Contraction, out: Legs, factor: float = 1.0) -
     multiplier = _multiplier(w, scalars, factor) if pieces else None
     if pieces:
         halves = 0 if scatters or node.out != out else symmetric_halves(node)
-        gram = weighted_gram(w, plain, out, sizes) if halves == 1 and multiplier is None else None
+        gram = (
+            weighted_gram(w, node, plain, out, sizes)
+            if halves == 1 and multiplier is None
+            else None
+        )
         if gram is not None:
             return gram
-        joined = _Joined(w, w.joiner(node), pieces, parts, wide, sizes, halves, multiplier)
+        joined = _Joined(w, node, pieces, parts, wide, sizes, halves, multiplier)
         result = joined.result()
     for (i, o, j), width in scatters:
         assert result is not None
@@ -102,7 +108,9 @@ def symmetric_halves(node: Contraction) -> int:
     return half if contract([(node, axes)], axes[half:] + axes[:half]) is node else 0
 
 
-def weighted_gram(w: Emitter, plain: Pairs, out: Legs, sizes: dict[int, int]) -> Piece | None:
+def weighted_gram(
+    w: Emitter, node: Contraction, plain: Pairs, out: Legs, sizes: dict[int, int]
+) -> Piece | None:
     """``X'*diag(v)*X`` with ``v >= 0`` as ``B.T @ B``, which BLAS halves; B = sqrt(v)*X."""
     matrices = [(e, g) for e, g in plain if set(g) & set(out)]
     weights = [(e, g) for e, g in plain if not set(g) & set(out)]
@@ -123,8 +131,9 @@ def weighted_gram(w: Emitter, plain: Pairs, out: Legs, sizes: dict[int, int]) ->
     scaled = Joiner(w.target, {}, sizes).product(matrix, root, matrix.legs)
     entries = float(sizes[label] * sizes[out[0]])
     name = w.name(scaled.text, entries)
-    w.cost.joined(matrix.legs, root.legs, matrix.legs, sizes)
-    w.cost.joined((label, out[0]), (label, out[1]), out, sizes)
+    dims = node.dims
+    w.cost.joined(matrix.legs, root.legs, matrix.legs, sizes, dims)
+    w.cost.joined((label, out[0]), (label, out[1]), out, sizes, dims)
     turned = a.index(label) == 0
     return Piece(f"{name}.T @ {name}" if turned else f"{name} @ {name}.T", out, 2)
 
@@ -174,7 +183,7 @@ class _Joined:
     def __init__(
         self,
         w: Emitter,
-        joiner: Joiner,
+        node: Contraction,
         pieces: list[Piece],
         parts: list[Part],
         out: Legs,
@@ -182,7 +191,8 @@ class _Joined:
         halves: int,
         multiplier: _Multiplier | None,
     ) -> None:
-        self.w, self.joiner, self.out, self.sizes = w, joiner, out, sizes
+        self.w, self.joiner, self.out, self.sizes = w, w.joiner(node), out, sizes
+        self.node, self.dims = node, node.dims
         self.pieces, self.parts = list(pieces), list(parts)
         self.halves, self.multiplier = halves, multiplier
         self.scaled: frozenset[int] | None = None
@@ -191,7 +201,7 @@ class _Joined:
     def result(self) -> Piece:
         halves = self.by_halves() if self.halves else None
         if halves is not None:
-            return self.multiplier.onto(halves) if self.multiplier else halves
+            return self.multiplied(halves) if self.multiplier else halves
         self.join_units()
         tree, _ = self.w.planner.order(self.parts, self.out, self.sizes)
         if self.multiplier is not None:
@@ -228,7 +238,9 @@ class _Joined:
         alike = [legs for legs in rest if set(legs) == set(part[1])]
         hint = (*alike, sorted(part[1], key=lambda i: i not in others or i not in self.out))[0]
         piece = self.joiner.join(self.pieces[a], self.pieces[b], set(part[1]), tuple(hint))
-        self.w.cost.joined(self.pieces[a].legs, self.pieces[b].legs, piece.legs, self.sizes)
+        self.w.cost.joined(
+            self.pieces[a].legs, self.pieces[b].legs, piece.legs, self.sizes, self.dims
+        )
         piece = Piece(self.named(piece), piece.legs)
         self.store(key, names, piece)
         return piece
@@ -263,8 +275,15 @@ class _Joined:
     def write(self, tree: int | Join, wanted: Legs, last: bool) -> Piece:
         piece = self.plain(tree, wanted, last)
         if self.multiplier is not None and self.scaled == _below(tree):
-            return self.multiplier.onto(piece)
+            return self.multiplied(piece)
         return piece
+
+    def multiplied(self, piece: Piece) -> Piece:
+        """An array with the scalar factors of the contraction."""
+        assert self.multiplier is not None
+        times = len(self.multiplier.factors) + len(self.multiplier.divisors)
+        self.w.cost.count(times, [self.dims[i] for i in piece.legs], self.count(piece.legs))
+        return self.multiplier.onto(piece)
 
     def plain(self, tree: int | Join, wanted: Legs, last: bool) -> Piece:
         if not isinstance(tree, Join):
@@ -279,7 +298,7 @@ class _Joined:
         a, b = self.write(tree.first, hint, False), self.write(tree.second, hint, False)
         keep = set(tree.legs)
         piece = self.joiner.join(a, b, keep, wanted)
-        self.w.cost.joined(a.legs, b.legs, piece.legs, self.sizes)
+        self.w.cost.joined(a.legs, b.legs, piece.legs, self.sizes, self.dims)
         shared = len(piece.text) > 60 or self.count(piece.legs) >= SHARED
         if not last and (shared or ".solve(" in piece.text):
             piece = Piece(self.named(piece), piece.legs)
@@ -313,7 +332,7 @@ class _Joined:
         if b.legs != like_rows + summed and b.legs != summed + like_rows:
             b = self.w.permuted(b, like_rows + summed)
         y = self.joiner.as_matrix(b, like_rows, summed, False)
-        self.w.cost.joined(a.legs, b.legs, self.out, self.sizes)
+        self.w.cost.joined(a.legs, b.legs, self.out, self.sizes, self.dims)
         if x.text.removesuffix(".T") == y.text.removesuffix(".T"):
             text = f"{x.wrapped(2)} @ {y.wrapped(3)}"  # NumPy halves these itself
         else:
@@ -340,7 +359,7 @@ class _Joined:
         if len(members) == 1:
             return self.pieces[members[0]]
         pieces, parts = [self.pieces[k] for k in members], [self.parts[k] for k in members]
-        joined = _Joined(self.w, self.joiner, pieces, parts, out, self.sizes, 0, None)
+        joined = _Joined(self.w, self.node, pieces, parts, out, self.sizes, 0, None)
         piece = joined.result()
         return Piece(joined.named(piece), piece.legs)
 
@@ -388,7 +407,7 @@ def factorized(w: Emitter, a: Expr) -> str:
     if found is None:
         n = w.size(a.shape[-1])
         alike = symmetric(a) and not w.target.functional
-        w.cost.flops += n**3 / 3 if alike else 2 * n**3 / 3
+        w.cost.count(Fraction(1 if alike else 2, 3), (a.shape[-1],) * 3, n**3)
         flag = ", symmetric=True" if alike else ""
         found = w.factors[a] = w.name(f"factors.factorize({w.emit(a).text}{flag})")
     return found

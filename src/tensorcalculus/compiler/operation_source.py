@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from math import prod
 from typing import TYPE_CHECKING
 
 from tensorcalculus.calculus.sweep import reverse
 from tensorcalculus.compiler.contraction_source import factorized
 from tensorcalculus.compiler.pairwise import Piece
-from tensorcalculus.expr.dims import Dim
+from tensorcalculus.expr.dims import Dim, minimum
 from tensorcalculus.expr.node import Expr, Operation, Scalar, Shape, Variable, walk
 from tensorcalculus.expr.operations.matrix_functions import placeholder
 from tensorcalculus.expr.operations.structural import Item, is_literal, room, spell_items
@@ -42,11 +43,13 @@ def operation(w: Emitter, node: Operation) -> str:
 
 def count_cost(w: Emitter, node: Operation) -> None:
     """About one operation an entry, or those of a decomposition as its row tells."""
-    entries = w.entries_of(node)
-    w.cost.entrywise(len(node.args), max([entries, *(w.entries_of(a) for a in node.args)]))
+    largest = max((node, *node.args), key=w.entries_of)
+    arrays = len(node.args)
+    w.cost.entrywise(arrays, max(arrays, 1), largest.shape, w.entries_of(largest))
     if node.row.cubic and node.args and node.args[0].ndim >= 2:
-        (*_, m, n) = (w.size(d) for d in node.args[0].shape)
-        w.cost.flops += node.row.cubic * m * n * min(m, n)
+        (*_, m, n) = node.args[0].shape
+        dims = (m, n, minimum(m, n))
+        w.cost.count(node.row.cubic, dims, prod(w.size(d) for d in dims))
 
 
 def parameter(w: Emitter, p: object) -> str:

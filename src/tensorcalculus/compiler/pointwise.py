@@ -34,6 +34,10 @@ class Pointwise:
     def __call__(self, *arrays: Any) -> tuple[Any, ...]:
         return self._function(*arrays)
 
+    def __repr__(self) -> str:
+        outputs = ", ".join(map(repr, self._outputs))
+        return f"<{', '.join(self._arguments)} -> {outputs}>"
+
     @property
     def source(self) -> str:
         """The generated source."""

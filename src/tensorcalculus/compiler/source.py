@@ -288,8 +288,10 @@ class Emitter:
         axes = tuple(range(node.ndim))
         spread = node.ndim and all(not a.ndim or self.is_loose(a) for a in node.args)
         args = [self.loose(a) for a in node.args]
-        self.cost.entrywise(len(args), self.entries_of(node))
         fixed, piece = node in self.constants, None
+        if not fixed:
+            arrays = sum(not isinstance(a, Number) for a in node.args)
+            self.cost.entrywise(arrays, 1, node.shape, self.entries_of(node))
         if node.function.name in ("pow", "pow0") and not (fixed and self.target.functional):
             piece = self.power(node, args)
             if piece is not None and fixed and piece.level == 3:
@@ -343,7 +345,8 @@ class Emitter:
         text, level, whole = "", 3, False
         for c, t in dense:
             whole |= not self.is_loose(t)
-            self.cost.entrywise(1, self.entries_of(node))
+            if node not in self.constants:
+                self.count_term(node, c, t, bool(text))
             if self.alone(t):
                 # The number goes to the smallest array inside, and the sign where nothing precedes.
                 assert isinstance(t, Contraction)
@@ -372,6 +375,16 @@ class Emitter:
         if node.ndim and not whole:
             return Piece(self.target.spread(text, shape), axes)
         return Piece(text, axes, level)
+
+    def count_term(self, node: Combination, c: Scalar, t: Expr, further: bool) -> None:
+        """The addition of a term to others before it, and the product with its coefficient."""
+        entries = self.entries_of(node)
+        self.cost.entrywise(1, int(further), node.shape, entries)
+        if abs(c) != 1 and not (self.alone(t) or isinstance(t, Number)):
+            carried = {i for legs in t.legs for i in legs} if isinstance(t, Contraction) else set()
+            loose = self.is_loose(t) and isinstance(t, Contraction)
+            shape = [t.dims[i] for i in t.out if i in carried] if loose else t.shape
+            self.cost.count(1, shape, prod(self.size(d) for d in shape))
 
     def alone(self, node: Expr) -> bool:
         """Whether a contraction is written for one user, who may multiply inside of it."""
@@ -418,6 +431,8 @@ class Emitter:
         carried = {i for legs in t.legs for i in legs}
         unique = tuple(dict.fromkeys(t.out))
         value = contraction_source.contraction(self, t, tuple(i for i in unique if i in carried))
+        dims = [t.dims[i] for i in unique]
+        self.cost.count(1 + (abs(c) != 1), dims, prod(self.size(d) for d in dims))
         spread = expanded(value, unique, self.target)
         if abs(c) == 1:
             return unique, spread.wrapped(2)

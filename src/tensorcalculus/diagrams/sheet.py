@@ -25,6 +25,7 @@ class Diagram:
     """
 
     title: str
+    rows: tuple[Row, ...]
     graphs: tuple[Graph, ...]
     layouts: tuple[Layout, ...]
     boxes: tuple[tuple[Box, ...], ...]
@@ -121,6 +122,7 @@ def sheet(rows: Sequence[Row], title: str = "") -> Diagram:
     parts = whole.drawn
     return Diagram(
         title,
+        tuple(rows),
         tuple(d.graph for d in parts),
         tuple(d.layout for d in parts),
         tuple(d.boxes for d in parts),

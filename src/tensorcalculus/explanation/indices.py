@@ -17,8 +17,9 @@ from tensorcalculus.explanation.stages import Stage, Stages
 from tensorcalculus.expr.combination import add
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.node import Expr, Variable
+from tensorcalculus.notation.index_latex import index_latex
 from tensorcalculus.notation.indices import entry
-from tensorcalculus.notation.latex_parts import tex_name
+from tensorcalculus.notation.latex_parts import tex_indices, tex_name
 from tensorcalculus.simplify.engine import simplify
 
 MATRIX = rules.Rule("in matrix notation")
@@ -89,7 +90,9 @@ def _local(stages: Stages, stage: Stage, v: Variable, plain: Expr) -> Iterator[B
     shown = _equation(name, plain, stages, v, how, local=local)
     deltas = _with_deltas(stage.value, v, stages.delta)
     raw = _equation(name, deltas, stages, v, local=local)
-    if f"{stages.delta}[" in raw.right.text and raw.right.text != shown.right.text:
+    # Deltas inside of what an operation takes as a whole say little.
+    plain_sum = f"{stages.delta}[" in raw.right.text and " where " not in raw.right.text
+    if plain_sum and raw.right.text != shown.right.text:
         yield Line(raw.left, raw.right, (*shown.rules, DELTA))
         yield Line(shown.left, shown.right, (REMOVED,))
     else:
@@ -127,9 +130,11 @@ def _equation(
 
 
 def _pieces(e: Expr, stages: Stages) -> tuple[Sequence[str], str, str]:
-    at, body, told = entry(e)
+    at, body, told = entry(e, stages.taken)
     text = f"{body} where {', '.join(told)}" if told else body
-    return at, text, text
+    if stages.delta == "delta":  # a placeholder is called so, and the other deltas another name
+        text = text.replace("kronecker[", "delta[")
+    return at, text, index_latex(text)
 
 
 def _text(name: str, at: Sequence[str]) -> str:
@@ -137,8 +142,7 @@ def _text(name: str, at: Sequence[str]) -> str:
 
 
 def _latex(name: str, at: Sequence[str]) -> str:
-    separator = "" if all(len(i) == 1 for i in at) else ","
-    return f"{tex_name(name)}_{{{separator.join(at)}}}" if at else tex_name(name)
+    return f"{tex_name(name)}_{{{tex_indices(at)}}}" if at else tex_name(name)
 
 
 def _result(stages: Stages, v: Variable, found: Expr | None, derivative: Expr) -> Iterator[Block]:

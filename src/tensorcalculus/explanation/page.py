@@ -26,7 +26,7 @@ def page(explanation: Explanation, math: Math | None) -> str:
     ways = []
     for k, way in enumerate(explanation.ways):
         body = "".join(_blocks(way.blocks, write))
-        opened = " open" if not k else ""
+        opened = ' open="open"' if not k else ""
         ways.append(
             f'<details class="tc-way tc-{way.name}"{opened}><summary>{escape(way.title)}'
             f"</summary>{body}</details>"

@@ -76,4 +76,8 @@ class Explanation:
         return self.to_markdown()
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        from tensorcalculus.display.html import Html, result
+        from tensorcalculus.notation.mathml import is_available, to_mathml
+
+        # Not all notebooks look for formulas between signs in HTML; all browsers know MathML.
+        return result("", Html(self.to_html(to_mathml if is_available() else None)))

@@ -12,6 +12,7 @@ from tensorcalculus.explanation.blocks import Block, Line, Note, Way
 from tensorcalculus.explanation.differentials import by_differentials
 from tensorcalculus.explanation.formulas import formula
 from tensorcalculus.explanation.indices import by_indices
+from tensorcalculus.explanation.pictures import by_network
 from tensorcalculus.explanation.record import Explanation
 from tensorcalculus.explanation.rules import Rule
 from tensorcalculus.explanation.stages import Stages
@@ -21,6 +22,7 @@ from tensorcalculus.simplify.engine import rewritings
 
 TITLES = {
     "differentials": "By differentials",
+    "network": "By the network",
     "indices": "By indices",
     "backpropagation": "By back-propagation",
 }
@@ -97,6 +99,8 @@ class _Task:
             return (*self._simplified(), *by_differentials(self.coarse, self.derivatives))
         if way == "indices":
             return by_indices(self.coarse, self.derivatives)
+        if way == "network":
+            return by_network(self.coarse, self.f, self.derivatives)
         return by_backpropagation(self.fine, data)
 
     def _simplified(self) -> Iterator[Block]:

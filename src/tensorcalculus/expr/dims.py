@@ -166,9 +166,11 @@ def minimum(a: Dim, b: Dim) -> Dim:
     """The smaller of two dimensions, symbolic where neither is known to be."""
     if a is b:
         return a
-    gap = (a - b).value
-    if gap is not None:
-        return a if gap < 0 else b
+    gap = a - b
+    if all(c <= 0 for _, c in gap.terms):  # sizes are not negative
+        return a
+    if all(c >= 0 for _, c in gap.terms):
+        return b
     if b.text < a.text:
         a, b = b, a
     return _collect([((("min", a, b),), 1)])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.rows import Rows
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.node import Expr
 from tensorcalculus.fit.decompose import gcp
@@ -21,8 +22,11 @@ try:
     from sklearn.base import BaseEstimator, TransformerMixin  # type: ignore[assignment]
 except ImportError:
 
-    class BaseEstimator:  # type: ignore[no-redef]
+    class BaseEstimator(Rows):  # type: ignore[no-redef]
         """Parameters by name, as scikit-learn has them, where it is not installed."""
+
+        def _rows(self) -> list[tuple[str, str]]:
+            return [(name, repr(value)) for name, value in self.get_params().items()]
 
         def get_params(self, deep: bool = True) -> dict[str, Any]:
             """The arguments of the constructor."""

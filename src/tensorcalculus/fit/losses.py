@@ -12,6 +12,7 @@ import numpy as np
 
 from tensorcalculus.calculus.derivative import gradient
 from tensorcalculus.compiler.pointwise import Pointwise
+from tensorcalculus.display import html
 from tensorcalculus.errors import InputError, UnknownNameError, nearest
 from tensorcalculus.expr.node import Expr, Number, Variable, exact, variables_of
 from tensorcalculus.expr.rebuild import substitute
@@ -251,6 +252,16 @@ class Loss:
         more = ", nonnegative=True" if self.nonnegative else ""
         more += f', domain="{self.domain}"' if self.domain != "real" else ""
         return f'Loss("{self.expression}"{more})'
+
+    def _repr_html_(self) -> str:
+        row = ROWS.get(self.name)
+        pairs: list[tuple[object, object]] = [
+            ("loss", html.word(self.expression)),
+            ("its derivative by m", html.word(self.derivative)),
+            ("the model", row.link if row else "m, not negative" if self.nonnegative else "m"),
+            ("the data x", DOMAINS[self.domain]),
+        ]
+        return html.result(f"Loss of a cell: {self.name}", html.rows(pairs))
 
 
 @lru_cache(maxsize=64)

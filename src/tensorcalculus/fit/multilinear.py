@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.curve import descent
+from tensorcalculus.display.html import Html
 from tensorcalculus.display.rows import Rows
 from tensorcalculus.errors import InputError
 from tensorcalculus.networks.arrays import epsilon, norm
@@ -44,6 +46,9 @@ class TuckerFit(Rows):
             ("converged", f"{'yes' if self.converged else 'no'}: {self.message}"),
             ("work", f"{self.iterations} iterations, {self.seconds:.3g} s by {self.method}"),
         ]
+
+    def _pictures(self) -> list[tuple[str, Html]]:
+        return [("descent", descent(self.loss_history))]
 
 
 def fit_tucker(

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.curve import descent
+from tensorcalculus.display.html import Html
 from tensorcalculus.display.plots import axes
 from tensorcalculus.display.rows import Rows
 from tensorcalculus.fit.data.labels import Labelled, Labels
+from tensorcalculus.fit.pictures import components
 from tensorcalculus.fit.trouble import FitDiagnosis
 from tensorcalculus.fit.watch import FitIteration
 from tensorcalculus.networks.arrays import Array, numpy_of
@@ -78,6 +81,12 @@ class CPFit(Labelled, Rows):
             ("work", f"{self.iterations} iterations, {self.seconds:.3g} s by {self.method}{more}"),
             ("weights", weights + (", …" if self.rank > 8 else "")),
             ("diagnosis", str(self.diagnosis)),
+        ]
+
+    def _pictures(self) -> list[tuple[str, Html]]:
+        return [
+            ("weights", components(self.weights, self.factors, self._labels())),
+            ("descent", descent(self.loss_history)),
         ]
 
     def plot(self, ax: Any = None) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tensorcalculus.display.rows import Fields
 from tensorcalculus.networks.formats.cp import Diagnosis
 
 SLOW, LONG = 1e-2, 50
@@ -35,7 +36,7 @@ SOUND = "nothing is wrong"
 
 
 @dataclass(frozen=True)
-class FitDiagnosis:
+class FitDiagnosis(Fields):
     """What a fit tells about itself; ``str()`` gives it in words, with what to do."""
 
     components: Diagnosis

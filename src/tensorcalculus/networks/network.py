@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tensorcalculus.display.html import Html, code, result
 from tensorcalculus.errors import InputError, ShapeError, UnknownNameError, nearest
 from tensorcalculus.expr.arithmetic import Arithmetic
 from tensorcalculus.expr.combination import add
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SHOWN = 12
 """Cores up to which ``repr`` names all of them."""
+DRAWN = 60
+"""Cores up to which notebooks show a drawing."""
 
 Declared = Mapping[str, str | Sequence[str]] | Iterable[tuple[str, str | Sequence[str]]]
 
@@ -61,8 +64,16 @@ class _Printed(Face, Arithmetic):
         """The number of open legs."""
         return len(self.shape)
 
+    def draw(self) -> Diagram:
+        raise NotImplementedError
+
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        terms: tuple[Any, ...] = getattr(self, "terms", (self,))
+        few = 0 < sum(len(t.cores) for t in terms) <= DRAWN
+        return result("", Html(self.draw().svg if few else ""), code(repr(self)))
 
 
 def _as_expression(value: Any) -> Any:

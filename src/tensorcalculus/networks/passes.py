@@ -10,6 +10,9 @@ from typing import Any
 
 from tensorcalculus.compiler.cost import short
 from tensorcalculus.compiler.targets import TARGETS, Target
+from tensorcalculus.display.html import Html, code, folded
+from tensorcalculus.display.rows import Rows
+from tensorcalculus.display.source_text import SourceText
 from tensorcalculus.errors import InputError
 from tensorcalculus.networks.orders import choose
 from tensorcalculus.networks.structure import Legs, Structure, placed, taken
@@ -19,8 +22,8 @@ from tensorcalculus.networks.tree import Tree, search, sliced
 _BYTES = 8
 
 
-@dataclass(frozen=True)
-class EnvironmentCost:
+@dataclass(frozen=True, repr=False)
+class EnvironmentCost(Rows):
     """What value and gradients cost; a multiplication and an addition count one each.
 
     ``peak_bytes`` is the most that intermediate arrays and results hold at one time, float64
@@ -50,6 +53,19 @@ class EnvironmentCost:
 
     __str__ = __repr__
 
+    def _rows(self) -> list[tuple[str, str]]:
+        gradients = f"{short(self.flops)}flop, {self.ratio:.3g} times the value"
+        slices = [("slices", str(self.slices))] if self.slices > 1 else []
+        return [
+            ("value", f"{short(self.flops_forward)}flop"),
+            (f"with gradients by {self.cores} cores", gradients),
+            ("memory", f"{short(self.peak_bytes)}B at most"),
+            *slices,
+        ]
+
+    def _title(self) -> str:
+        return "Cost of value and gradients"
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -62,7 +78,7 @@ class Pass:
     peak: int
 
 
-class Environments:
+class Environments(Rows):
     """The passes over one tree: ``cost``, ``source``, ``tree``; made by ``prepare``.
 
     Its methods take arrays in the order of the cores, checked before.
@@ -105,7 +121,7 @@ class Environments:
     def _slice(self, limit: float, effort: int) -> None:
         whole = self.tree
         largest = max((whole.structure.count(tuple(g)) for g in whole.labels), default=1)
-        peak = self._pass("gradients").peak
+        peak = self._backward.peak
         least = peak
         while peak * _BYTES > limit and largest > 1:
             largest = (largest + 1) // 2
@@ -114,7 +130,7 @@ class Environments:
                 continue
             self.tree, self.layouts = choose([tree], bool(self.wanted))
             self._passes.clear()
-            peak = self._pass("gradients").peak + self._whole_results()
+            peak = self._backward.peak + self._whole_results()
             least = min(peak, least)
         if peak * _BYTES > limit:
             raise InputError(
@@ -125,12 +141,22 @@ class Environments:
     def _whole_results(self) -> int:
         return sum(self.structure.count(g) for g in self.structure.legs)
 
+    @property
+    def _backward(self) -> Pass:
+        """The pass that gives all derivatives: the gradients of a scalar; of a network with open
+        legs, those of its product with an array of its own shape.
+        """
+        return self._pass("pull" if self.reduced.out and self.wanted else "gradients")
+
     # -- what users read -------------------------------------------------------------------------
 
     @property
     def cost(self) -> EnvironmentCost:
-        """Operations of the value, and of value and gradients; memory; slices."""
-        both, alone, slices = self._pass("gradients"), self._pass("value"), self.tree.slices
+        """Operations of the value, and of value and gradients; memory; slices.
+
+        With open legs the gradients are those of a product with an array of the value's shape.
+        """
+        both, alone, slices = self._backward, self._pass("value"), self.tree.slices
         peak = both.peak + (self._whole_results() if slices > 1 else 0)
         return EnvironmentCost(
             2.0 * alone.multiplications * slices,
@@ -150,12 +176,18 @@ class Environments:
         return 2.0 * found.multiplications * self.tree.slices
 
     @property
-    def source(self) -> str:
+    def source(self) -> SourceText:
         """The function of the cores, without diagonals, that gives value and gradients."""
-        return self._pass("gradients").source
+        return SourceText(self._backward.source)
 
     def __repr__(self) -> str:
         return f"<environments of {len(self.structure.legs)} cores: {self.cost}>"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [("cores", str(len(self.structure.legs))), *self.cost._rows()]
+
+    def _pictures(self) -> list[tuple[str, Html]]:
+        return [("source", folded("of value and gradients", code(self.source)))]
 
     # -- what is run -----------------------------------------------------------------------------
 

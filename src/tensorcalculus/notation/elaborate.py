@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from tensorcalculus.errors import ParseError, ShapeError, UnknownNameError, caret
+from tensorcalculus.errors import ParseError, ShapeError, UnknownNameError, placed
 from tensorcalculus.expr import build
 from tensorcalculus.expr.arithmetic import normal_items
 from tensorcalculus.expr.context import remember
@@ -132,7 +132,7 @@ class Reading:
                     start, _, end = unknown[0][1:].partition(":")
                     first = int(start.split("_")[-1])
                     message = "the size does not follow from the formula; write it, as in eye(n)"
-                    raise ShapeError(caret(self.text, first, int(end or first), message))
+                    raise placed(ShapeError, self.text, first, int(end or first), message)
         return changed
 
     # -- values ----------------------------------------------------------------------------------
@@ -142,15 +142,11 @@ class Reading:
         try:
             return getattr(self, f"read_{type(node).__name__.lower()}")(node)
         except (ShapeError, UnknownNameError, ParseError) as error:
-            if getattr(error, "placed", False):
+            if error.start is not None:
                 raise
-            marked = type(error)(caret(self.text, node.start, node.end, str(error)))
-            marked.placed = True  # type: ignore[attr-defined]
-            raise marked from None
+            raise placed(type(error), self.text, node.start, node.end, str(error)) from None
         except (ValueError, TypeError, ZeroDivisionError) as error:
-            wrong = ParseError(caret(self.text, node.start, node.end, str(error)))
-            wrong.placed = True  # type: ignore[attr-defined]
-            raise wrong from None
+            raise placed(ParseError, self.text, node.start, node.end, str(error)) from None
 
     def spelled(self, node: syntax.Node, value: Value) -> str:
         """An operand with its shape, for messages."""
@@ -389,11 +385,8 @@ class Reading:
             from tensorcalculus.expr.dims import minimum
 
             return minimum(self.dimension(node.args[0]), self.dimension(node.args[1]))
-        error = ParseError(
-            caret(self.text, node.start, node.end, "a size is expected, such as 3, n or 2*n")
-        )
-        error.placed = True  # type: ignore[attr-defined]
-        raise error
+        message = "a size is expected, such as 3, n or 2*n"
+        raise placed(ParseError, self.text, node.start, node.end, message)
 
 
 def _why(a: Value, b: Value) -> str:

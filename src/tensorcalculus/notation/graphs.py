@@ -33,7 +33,6 @@ from tensorcalculus.diagrams import (
 from tensorcalculus.errors import InputError
 from tensorcalculus.expr.combination import scale
 from tensorcalculus.expr.contraction import contract, symmetric
-from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.node import (
     Combination,
     Contraction,
@@ -45,9 +44,9 @@ from tensorcalculus.expr.node import (
     Size,
     Variable,
     dims_of,
-    is_map,
     walk,
 )
+from tensorcalculus.notation.factors import Factor, Factors, Labels, squares_in
 from tensorcalculus.notation.indices import LETTERS, fresh_name, spelled_operation
 from tensorcalculus.notation.matrix import Writer
 from tensorcalculus.notation.naming import repeated
@@ -63,9 +62,6 @@ _LARGE, _DEEP = 8, 2
 _SHORT = 16
 """Letters of a function of a variable that is written in a node."""
 _TITLE = 200
-
-Labels = tuple[int, ...]
-Factor = tuple[Expr, Labels]
 
 
 def to_diagram(e: Expr, derivative_axes: int = 0) -> Diagram:
@@ -148,7 +144,7 @@ class Pictures:
                 continue
             if name in family and isinstance(node, Operation):
                 self.families[name] = (f"{family[name]} = {node.row.name.split('_')[0]} of", node)
-            if not self._is_leaf(node):
+            if not self.is_leaf(node):
                 self.names[node] = name
         self.taken |= set(self.names.values())
 
@@ -156,7 +152,7 @@ class Pictures:
         """Letters for what is drawn more than once, and what is too large or deep for a frame."""
         uses: dict[Expr, int] = {}
         for node in self.nodes:
-            squares = _squares(node)
+            squares = squares_in(node)
             for k, child in enumerate(node.children):
                 uses[child] = uses.get(child, 0) + 1
                 if k in squares:
@@ -165,10 +161,10 @@ class Pictures:
         weight: dict[Expr, int] = {}
         depth: dict[Expr, int] = {}
         for node in self.nodes:
-            if self._is_leaf(node):
+            if self.is_leaf(node):
                 weight[node], depth[node] = int(bool(node.names)), 0
                 continue
-            squares = _squares(node)
+            squares = squares_in(node)
             inner = [c.children[0] if k in squares else c for k, c in enumerate(node.children)]
             for child in inner:
                 if self._framed(node, child) and (weight[child] > _LARGE or depth[child] > _DEEP):
@@ -199,9 +195,9 @@ class Pictures:
     def _framed(self, parent: Expr, child: Expr) -> bool:
         if isinstance(child, Combination):
             return isinstance(parent, Contraction)
-        return isinstance(child, (Map, Operation)) and not self._is_leaf(child)
+        return isinstance(child, (Map, Operation)) and not self.is_leaf(child)
 
-    def _is_leaf(self, e: Expr) -> bool:
+    def is_leaf(self, e: Expr) -> bool:
         """Whether an expression is drawn as one node, with its text in it."""
         if isinstance(e, (Variable, Number, Size)) or not e.names:
             return not isinstance(e, (Contraction, Combination)) or not e.ndim
@@ -275,7 +271,7 @@ class Pictures:
     def term(self, c: object, e: Expr, output: Sequence[Open], *, first: bool, whole: bool) -> Term:
         """One term of a sum."""
         assert isinstance(c, (int, float, Fraction))
-        network = Factors(self)
+        network = Factors(self.names)
         factors = network.flattened(e, tuple(range(len(output))), whole)
         graph, constants = self.graph(factors, output, network, defined=e if whole else None)
         size = abs(c)
@@ -331,12 +327,12 @@ class Pictures:
         whole: bool = False,
     ) -> Node:
         """A factor of a network as a node; lines at a frame of several pictures get letters."""
-        numbered = _ambiguous(e)
+        numbered = ambiguous(e)
         if e in self.names and not whole:
             self.waiting.append(e)
             return self.counted(Node(self.names[e], "tensor", numbered=numbered))
         chosen = self.chosen is not None and any(n is self.chosen for n in walk(e))
-        if self._is_leaf(e):
+        if self.is_leaf(e):
             return self.counted(Node(_spelled(e), "tensor", numbered=numbered, chosen=chosen))
         if isinstance(e, Operation):
             inside = tuple(self.picture(a, self.opened(a.shape)) for a in e.args)
@@ -389,79 +385,7 @@ class Pictures:
         return [told.get(i) or letters[i] for i in at]
 
 
-class Factors:
-    """Factors of nested contractions, with labels that are joined where both are one index."""
-
-    def __init__(self, pictures: Pictures) -> None:
-        self.pictures = pictures
-        self.dims: dict[int, Dim] = {}
-        self.parent: dict[int, int] = {}
-        self.next = 0
-
-    def find(self, i: int) -> int:
-        """The label that stands for all those joined with it."""
-        while self.parent[i] != i:
-            self.parent[i] = self.parent[self.parent[i]]
-            i = self.parent[i]
-        return i
-
-    def new(self, d: Dim, label: int | None = None) -> int:
-        """One more label."""
-        label = self.next if label is None else label
-        self.next = max(self.next, label + 1)
-        self.dims[label] = d
-        self.parent[label] = label
-        return label
-
-    def flattened(self, e: Expr, at: Labels, whole: bool = False) -> list[Factor]:
-        """Factors of ``e`` with its axes on the labels ``at``."""
-        for i, d in zip(at, e.shape, strict=True):
-            if i not in self.parent:
-                self.new(d, i)
-        if e in self.pictures.names and not whole:
-            return [(e, at)]
-        if isinstance(e, Combination) and len(e.terms) == 1 and e.coefficients == (1,):
-            return self.flattened(e.terms[0], at)
-        if not isinstance(e, Contraction):
-            return [(e, at)]
-        own = self.labels(e, at)
-        found: list[Factor] = []
-        squares = _squares(e)
-        for k, (operand, legs) in enumerate(zip(e.operands, e.legs, strict=True)):
-            on = tuple(own[i] for i in legs)
-            if k in squares and operand not in self.pictures.names:
-                base = operand.children[0]
-                found += [*self.flattened(base, on), *self.flattened(base, on)]
-            else:
-                found += self.flattened(operand, on)
-        return found
-
-    def labels(self, e: Contraction, at: Labels) -> dict[int, int]:
-        """Labels of a contraction whose axes are on the labels ``at``."""
-        own: dict[int, int] = {}
-        for label, i in zip(e.out, at, strict=True):
-            if own.setdefault(label, i) != i:
-                self.parent[self.find(i)] = self.find(own[label])
-        for label, d in enumerate(e.dims):
-            if label not in own:
-                own[label] = self.new(d)
-        return own
-
-
-def _squares(e: Expr) -> set[int]:
-    """Which factors of a contraction are squares summed over all of their axes."""
-    if not isinstance(e, Contraction):
-        return set()
-    found = set()
-    for k, (operand, legs) in enumerate(zip(e.operands, e.legs, strict=True)):
-        if is_map(operand, "pow") and operand.ndim and operand.args[1] is Number(2):
-            others = {i for j, other in enumerate(e.legs) if j != k for i in other}
-            if len(set(legs)) == len(legs) and not others.union(e.out) & set(legs):
-                found.add(k)
-    return found
-
-
-def _ambiguous(e: Expr) -> bool:
+def ambiguous(e: Expr) -> bool:
     """Whether the sizes of axes do not tell which is which."""
     return len(set(e.shape)) < e.ndim and not symmetric(e)
 

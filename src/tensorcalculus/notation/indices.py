@@ -19,7 +19,7 @@ linear in the number of nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import count
@@ -62,23 +62,24 @@ def to_index(e: Expr) -> str:
     return f"{left}{body} where {', '.join(told)}" if told else left + body
 
 
-def entry(e: Expr) -> tuple[Indices, str, list[str]]:
+def entry(e: Expr, taken: Collection[str] = ()) -> tuple[Indices, str, list[str]]:
     """The formula of one entry in pieces: its indices, the body, and what ``where`` names.
 
-    For callers with a left-hand side of their own: ``(("i", "j"), "2*X[i,j]", [])``.
+    For callers with a left-hand side of their own: ``(("i", "j"), "2*X[i,j]", [])``.  Indices and
+    parts get none of the names ``taken``.
     """
-    return Entries(written_out(e)).pieces()
+    return Entries(written_out(e), taken).pieces()
 
 
 class Entries:
     """Entries of the nodes of one expression."""
 
-    def __init__(self, root: Expr) -> None:
+    def __init__(self, root: Expr, taken: Collection[str] = ()) -> None:
         self.root = root
         self.nodes = list(walk(root))
         self.variables = {n.name for n in self.nodes if isinstance(n, Variable)}
         sizes = {s for n in self.nodes for d in dims_of(n) for s in d.symbols()}
-        self.taken = self.variables | sizes
+        self.taken = self.variables | sizes | set(taken)
         self.names: dict[Expr, str] = {}
         self.name_parts()
         self.known: dict[Expr, tuple[bool, ...]] = {}

@@ -67,13 +67,21 @@ def to_latex(e: Expr) -> str:
 
 def form_latex(form: Form, taken: set[str]) -> str:
     """A form in LaTeX; names for its parts are none of those ``taken``."""
+    body, told = _named(form, taken)
+    return rf"{body} \quad\text{{where }} " + r",\; ".join(told) if told else body
+
+
+def formula_and_names(e: Expr) -> tuple[str, list[str]]:
+    """The formula in LaTeX, and ``name = part`` for the parts that repeat in it."""
+    e = written_out(e)
+    return _named(Writer(e).form(e), names_in(e))
+
+
+def _named(form: Form, taken: set[str]) -> tuple[str, list[str]]:
     clauses, names = repeated(form, taken, Texts().spell)
     printer = Latex(form, names)
     body = printer.told(form)
-    if not clauses:
-        return body
-    told = [f"{tex_names(name)} = {printer.told(f)}" for name, f in clauses]
-    return rf"{body} \quad\text{{where }} " + r",\; ".join(told)
+    return body, [f"{tex_names(name)} = {printer.told(f)}" for name, f in clauses]
 
 
 class Latex:

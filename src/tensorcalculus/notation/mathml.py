@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -19,6 +20,11 @@ _SIGNS = {"\u29f5": "\u2216"}
 """Signs that few fonts have, and the same ones that many have."""
 _TERM_SIGNS = ("\u2212", "-", "+")
 _BEGINNINGS = ("(", "[", ",", ";", "=", "\u27e8")
+
+
+def is_available() -> bool:
+    """Whether latex2mathml is installed."""
+    return find_spec("latex2mathml") is not None
 
 
 def to_mathml(latex: str, display: bool = False) -> str:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from tensorcalculus.errors import NotPrintableError
 from tensorcalculus.expr.combination import split_scale
-from tensorcalculus.expr.contraction import is_permutation, symmetric
+from tensorcalculus.expr.contraction import contract, is_permutation, symmetric
 from tensorcalculus.expr.contraction import parts as parts_of
 from tensorcalculus.expr.dims import Dim
 from tensorcalculus.expr.maps import is_filled
@@ -337,6 +337,11 @@ class Writer:
         if len(tensors) == 1 and tensors[0][1] == node.out == tuple(range(len(node.out))):
             return self.form(tensors[0][0]), [], 1
         if not self.einsum_only:
+            legs = tensors[0][1] if tensors else ()
+            plain = len(set(legs)) == len(legs)
+            if len(node.out) > 2 and plain and legs and all(g == node.out for _, g in tensors):
+                return self.entry_by_entry(tensors), [], 1
+            tensors = _merged(tensors)
             found = formats.known(self, node, tensors)
             if found is not None:
                 return found, [], 1
@@ -378,6 +383,18 @@ class Writer:
         reduction = Reduction(self.forms, pieces, out, lambda i: node.dims[i])
         core, scalars, worked = reduction.run()
         return core, scalars, worked
+
+    def entry_by_entry(self, tensors: list) -> Form:
+        """Tensors on the same axes, multiplied and divided entry by entry."""
+        over, under = [], []
+        for e, _ in tensors:
+            if isinstance(e, Map) and e.function.name in ("pow", "pow0"):
+                base, p = e.args
+                if isinstance(p, Number) and p.value < 0 and base.ndim == e.ndim:
+                    under.append(self.divisor(base, p.value)[0])
+                    continue
+            over.append(self.form(e))
+        return self.forms.pointwise(over or [self.forms.num(1)], under)
 
     def tensor_product(self, node: Contraction, parts: list) -> Form | None:
         """Independent parts of a higher-order network: outer, Kronecker, or einsum of the parts."""
@@ -439,6 +456,24 @@ class Writer:
         inputs = ",".join("".join(names[i] for i in legs) for legs in legs_list)
         spec = f"{inputs}->{''.join(names[i] for i in out)}"
         return forms.call("einsum", *args, order=node.ndim, leading=spec)
+
+
+def _merged(tensors: list) -> list:
+    """Tensors of three axes and more that hang on the same labels as one, their product."""
+    groups: dict[tuple[int, ...], list[Expr]] = {}
+    for k, (e, legs) in enumerate(tensors):
+        plain = e.ndim > 2 and len(set(legs)) == len(legs)
+        groups.setdefault(legs if plain else (*legs, -1 - k), []).append(e)
+    if not 1 < len(groups) < len(tensors):
+        return tensors
+    result = []
+    for key, members in groups.items():
+        legs = key[: members[0].ndim]
+        whole = members[0]
+        if len(members) > 1:
+            whole = contract([(e, legs) for e in members], legs)
+        result.append((whole, legs))
+    return result
 
 
 def _sum() -> type:

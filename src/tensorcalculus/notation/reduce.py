@@ -151,7 +151,8 @@ class Reduction:
                 if len(alone) == 2:
                     self.scalars.append(self.frobenius(p.form, q.form, same))
                     return self.replace([p, q], None)
-                if len(alone) == 1:
+                product = any(isinstance(f.form, Pointwise) for f in (p, q))
+                if len(alone) == 1 and not (product and same):
                     (j,) = alone
                     i = p.legs[0] if p.legs[1] == j else p.legs[1]
                     left = p.form if p.legs[1] == j else forms.transposed(p.form)
@@ -182,7 +183,11 @@ class Reduction:
                 if other not in self.out and len(self.holders(other)) == 1:
                     self.scalars.append(self.forms.call("sum", p.form, order=0, flat=True))
                     return self.replace([p], None)
-                matrix = p.form if place == 1 else self.forms.transposed(p.form)
+                matrix = p.form
+                if place == 0 and isinstance(matrix, Pointwise):
+                    matrix = self.forms.make(Transposed, matrix, order=2)  # one prime, not many
+                elif place == 0:
+                    matrix = self.forms.transposed(matrix)
                 product = self.forms.chain(matrix, self.ones(i))
                 return self.replace([p], Piece(product, (other,)))
         return False

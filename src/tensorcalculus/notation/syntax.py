@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple, NoReturn
 
-from tensorcalculus.errors import ParseError, caret
+from tensorcalculus.errors import ParseError, placed
 
 MAX_CHARACTERS = 100_000
 MAX_TERMS = 20_000  # tokens: numbers, names, operators, brackets
@@ -125,7 +125,7 @@ def parse_syntax(text: str) -> Node:
     try:
         return _parse(text, _scan(text))
     except _Stop as stop:
-        raise ParseError(caret(text, *stop.args), *stop.args[:2]) from None
+        raise placed(ParseError, text, *stop.args) from None
 
 
 def walk_names(node: Node) -> list[str]:

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.curve import descent
+from tensorcalculus.display.html import Html
 from tensorcalculus.display.plots import axes
-from tensorcalculus.display.rows import Rows
+from tensorcalculus.display.rows import Fields, Rows
 
 
 @dataclass(frozen=True, slots=True)
-class Iteration:
+class Iteration(Fields):
     """One accepted step; number 0 is the start."""
 
     iteration: int
@@ -75,6 +77,9 @@ class Minimum(Rows):
              f"{self.seconds:.3g} s by {self.method}"),
             ("values", shapes),
         ]  # fmt: skip
+
+    def _pictures(self) -> list[tuple[str, Html]]:
+        return [("descent", descent([entry.value for entry in self.record]))]
 
     def plot(self, ax: Any = None) -> Any:
         """Draw how value and gradient fell, on a logarithmic axis; returns the matplotlib Axes.

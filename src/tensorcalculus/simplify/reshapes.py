@@ -111,6 +111,51 @@ def reshaped(node: Operation) -> Expr | None:
     return arranged(x, node.shape) if once is node else once
 
 
+@rule(Operation, "sum of Kronecker products", "a reshaped sum is the sum of kron(A,B)")
+def sum_of_kron(node: Operation) -> Expr | None:
+    """A reshaped sum is opened where each of its terms is a Kronecker product."""
+    if node.row.name != "reshape" or not isinstance(node.args[0], Combination):
+        return None
+    inner = node.args[0]
+    if not 2 <= len(inner.terms) <= 6:
+        return None
+    opened = [Operation(node.row, (t,), node.params) for t in inner.terms]
+    if any(kron_parts(t) is None for t in opened):
+        return None
+    return add(list(zip(inner.coefficients, opened, strict=True)))
+
+
+@rule(Contraction, "joined axis", "a network through reshape(eye(m*n),m*n,m,n) is reshaped itself")
+def through_identity(node: Contraction) -> Expr | None:
+    """The identity between an axis and the axes that it joins: what it touches is reshaped.
+
+    So the Jacobian of ``vec(A*X*B)`` by the entries of ``X`` in a vector is ``kron(B',A)``.
+    """
+    for k, (o, legs) in enumerate(zip(node.operands, node.legs, strict=True)):
+        if not _splits_identity(o) or len(set(legs)) != len(legs):
+            continue
+        whole, *ends = legs
+        pairs = [p for j, p in enumerate(zip(node.operands, node.legs, strict=True)) if j != k]
+        carried = {i for _, g in pairs for i in g}
+        if node.out.count(whole) != 1 or whole in carried:
+            continue
+        if not carried.issuperset(ends) or any(i in node.out for i in ends):
+            continue
+        place = node.out.index(whole)
+        out = (*node.out[:place], *ends, *node.out[place + 1 :])
+        sizes = {i: d for i, d in enumerate(node.dims) if i in out}
+        return reshape(contract(pairs, out, sizes), node.shape)
+    return None
+
+
+def _splits_identity(e: Expr) -> bool:
+    """Whether ``e`` is an identity whose second axis is split."""
+    if not isinstance(e, Operation) or e.row.name != "reshape" or e.params[0] != 1:
+        return False
+    (x,) = e.args
+    return isinstance(x, Contraction) and not x.operands and x.out == (0, 0)
+
+
 @rule(Contraction, "sum of entries", "vec(A)'*vec(B) = tr(A'*B), tr(kron(A,B)) = tr(A)*tr(B)")
 def sum_of_reshaped(node: Contraction) -> Expr | None:
     """A scalar network over reshaped tensors is one over the tensors themselves."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 from tensorcalculus.expr.combination import add, scale
 from tensorcalculus.expr.contraction import contract, is_permutation, symmetric
 from tensorcalculus.expr.maps import apply, is_filled
-from tensorcalculus.expr.node import Combination, Contraction, Expr, Operation, Scalar, is_map
+from tensorcalculus.expr.node import (
+    Combination,
+    Contraction,
+    Expr,
+    Operation,
+    Scalar,
+    Variable,
+    is_map,
+)
 from tensorcalculus.expr.rebuild import substitute
 from tensorcalculus.simplify.engine import rule
 
@@ -44,6 +52,35 @@ def common_factor(node: Combination) -> Expr | None:
     if best is None:
         return None
     return factored(node, best[1])[0]
+
+
+@rule(
+    Combination, "same network", "networks that differ in one tensor are joined: N(T)+N(U) = N(T+U)"
+)
+def same_network(node: Combination) -> Expr | None:
+    """Join all terms that are one network around tensors of three axes or more.
+
+    Of matrices a common factor is taken out; here the tensors would be in the way of it.
+    """
+    if not 2 <= len(node.terms) <= TERM_LIMIT:
+        return None
+    frames: dict[tuple[Expr, Variable], list[tuple[Scalar, Expr]]] = {}
+    for c, term in zip(node.coefficients, node.terms, strict=True):
+        large = [k for k, o in enumerate(term.children) if o.ndim > 2]
+        if not isinstance(term, Contraction) or len(large) != 1:
+            return None
+        pairs = list(zip(term.operands, term.legs, strict=True))
+        tensor, legs = pairs.pop(large[0])
+        if not any(g for _, g in pairs):
+            return None
+        hole = Variable("?", tensor.shape, frozenset())
+        sizes = {i: d for i, d in enumerate(term.dims) if i in term.out}
+        frame = contract([*pairs, (hole, legs)], term.out, sizes)
+        frames.setdefault((frame, hole), []).append((c, tensor))
+    if len(frames) != 1:
+        return None
+    ((frame, hole), tensors) = frames.popitem()
+    return substitute(frame, {hole: add(tensors)})
 
 
 @rule(Combination, "hyperbolic", "exp(x)+exp(-x) = 2*cosh(x), exp(x)-exp(-x) = 2*sinh(x)")

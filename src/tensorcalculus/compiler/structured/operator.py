@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 
 from tensorcalculus.compiler.structured.terms import Array, Form, Term
+from tensorcalculus.display import html
 from tensorcalculus.errors import InputError
 
 if TYPE_CHECKING:
@@ -304,6 +305,22 @@ class StructuredOperator(LinearOperator):
     def __repr__(self) -> str:
         rows, columns = cast("tuple[int, int]", self.shape)
         return f"{self.structure} ({rows} x {columns})"
+
+    def _repr_html_(self) -> str:
+        from tensorcalculus.compiler.structured.text import as_html
+
+        rows, columns = cast("tuple[int, int]", self.shape)
+        # Terms may share arrays.
+        held = {id(a): a.size for term in self.terms for a in term.arrays}
+        stored, dense = sum(held.values()), rows * columns
+        kept = f"{stored:,} of {dense:,}" + (f" ({100 * stored / dense:.2g} %)" if dense else "")
+        pairs = [
+            ("structure", as_html(self.structure)),
+            ("axes", f"{self.row_shape} by {self.col_shape}"),
+            ("numbers stored", kept),
+            ("type", self.dtype),
+        ]
+        return html.result(f"Matrix of {rows} x {columns}", html.rows(pairs))
 
 
 def _refuse_ambiguous(given: Shape, tensor: Shape, result: Shape, length: int) -> None:

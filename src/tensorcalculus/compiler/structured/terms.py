@@ -122,6 +122,11 @@ class Term:
         self.form = form
         self.arrays = arrays
 
+    def __repr__(self) -> str:
+        from tensorcalculus.compiler.structured.text import describe_term
+
+        return f"<term {describe_term(self.form)}>"
+
     @property
     def transposed(self) -> Term:
         return Term(self.form.transposed, self.arrays)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tensorcalculus.compiler.structured.terms import Form, Group
+from tensorcalculus.display.html import Html, text
 
 _SHOWN = 4
 """Terms that are spelled out."""
@@ -70,3 +72,31 @@ def _in_order(form: Form, groups: Sequence[Group]) -> bool:
         if owners != sorted(owners):
             return False
     return True
+
+
+def as_html(structure: str) -> Html:
+    """The text of :func:`describe` with signs: ``I<sub>300</sub> ⊗ [5×5]``."""
+    told = _with_signs(str(text(structure)))
+    return Html(re.sub(r"(\d+)x(\d+)", r"[\1×\2]", told))
+
+
+def _with_signs(told: str) -> str:
+    """Products in the place of calls of kron, sizes of identities below."""
+    told = re.sub(r"\bI_(\d+)", r"I<sub>\1</sub>", told.replace("delta_", "δ_"))
+    told = re.sub(r"δ_(\d+)", r"δ<sub>\1</sub>", told)
+    start = told.find("kron(")
+    if start < 0:
+        return told
+    depth, factors, begun = 0, [], start + len("kron(")
+    for place in range(begun, len(told)):
+        if told[place] == "(":
+            depth += 1
+        elif told[place] == ")" and depth:
+            depth -= 1
+        elif told[place] in ",)" and not depth:
+            factors.append(told[begun:place].strip())
+            begun = place + 1
+            if told[place] == ")":
+                break
+    product = " ⊗ ".join(factors)
+    return f"{told[:start]}{product}{_with_signs(told[begun:])}"

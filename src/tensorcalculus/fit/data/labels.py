@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.rows import Rows
 from tensorcalculus.errors import InputError, ShapeError, nearest
 
 COMPONENT = "component"
+_SHOWN = 6
+"""Labels of a mode that are named."""
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class Labels(Rows):
     """What the modes of an array are called, and what their indices stand for.
 
     Parameters
@@ -100,6 +103,21 @@ class Labels:
         """One label as text."""
         vector = self.coordinates[self.mode(mode)]
         return str(index) if vector is None else _told(vector[index])
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {told}" for name, told in self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        """Each mode, and the first of its labels."""
+        made = []
+        for k, (name, vector) in enumerate(zip(self.names, self.coordinates, strict=True)):
+            first = (
+                [] if vector is None else [self.label(k, i) for i in range(len(vector[:_SHOWN]))]
+            )
+            if vector is not None and len(vector) > _SHOWN:
+                first.append(f"… {len(vector)} in all")
+            made.append((name, ", ".join(first) or "counted"))
+        return made
 
     # In files
 

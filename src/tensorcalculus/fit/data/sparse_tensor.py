@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from tensorcalculus.display import html
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.fit.data.cells import (
     CellKeys,
@@ -22,6 +23,9 @@ from tensorcalculus.fit.data.cells import (
 
 if TYPE_CHECKING:
     from tensorcalculus.fit.data.labels import Labels
+
+_SHOWN = 8
+"""Cells that notebooks list."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -232,6 +236,20 @@ class SparseTensor:
             f"SparseTensor {sides}: {self.nnz} stored {cells}, density {self.density:.3g},"
             f" {self.dtype}"
         )
+
+    def _repr_html_(self) -> str:
+        about = [
+            ("cells", f"{self.size:,}"),
+            ("stored", f"{self.nnz:,}, a part of {self.density:.3g}"),
+            ("values", f"{self.dtype}, {self.nbytes:,} bytes with their indices"),
+        ]
+        stored = zip(self.indices[:_SHOWN], self.values[:_SHOWN], strict=True)
+        first = [(*map(int, cell), f"{value:.6g}") for cell, value in stored]
+        head = [*(f"mode {k}" for k in range(self.ndim)), "value"]
+        cells = html.table(head, first, range(self.ndim + 1))
+        sides = " x ".join(map(str, self.shape))
+        many = f"the first {_SHOWN} of them" if self.nnz > _SHOWN else "all of them"
+        return html.result(f"SparseTensor {sides}", html.rows(about), html.folded(many, cells))
 
     def norm(self) -> float:
         """The Frobenius norm."""

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.curve import descent
+from tensorcalculus.display.html import Html
 from tensorcalculus.display.plots import axes
 from tensorcalculus.display.rows import Rows
 from tensorcalculus.errors import InputError
 from tensorcalculus.fit.data.labels import Labelled, Labels
 from tensorcalculus.fit.generalized.checkpoint import entries_of, rows_of
 from tensorcalculus.fit.losses import Loss
+from tensorcalculus.fit.pictures import components
 from tensorcalculus.networks.arrays import Array, numpy_of
 from tensorcalculus.networks.formats.cp import CP, Diagnosis
 from tensorcalculus.optimize.record import Iteration
@@ -125,6 +128,12 @@ class GCPFit(Labelled, Rows):
             ("work", f"{self.iterations} iterations, {self.seconds:.3g} s by {self.method}{more}"),
             ("diagnosis", str(self.diagnosis)),
             ("weights", weights + (", …" if self.rank > 8 else "")),
+        ]
+
+    def _pictures(self) -> list[tuple[str, Html]]:
+        return [
+            ("weights", components(self.weights, self.factors, self._labels())),
+            ("descent", descent(self.loss_history)),
         ]
 
     def plot(self, ax: Any = None) -> Any:

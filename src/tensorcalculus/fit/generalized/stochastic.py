@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tensorcalculus.compiler.pointwise import import_numba
+from tensorcalculus.display.rows import Fields
 from tensorcalculus.errors import InputError
 from tensorcalculus.fit.components import Factors
 from tensorcalculus.fit.generalized.sampling import (
@@ -29,7 +30,7 @@ ESTIMATED, SAMPLED = 0, 1
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Fields):
     """Stochastic gradients by Adam, as ``method=`` of :func:`tensorcalculus.gcp`.
 
     After each epoch the loss is estimated on a sample that is drawn once.  Where the estimate rose,

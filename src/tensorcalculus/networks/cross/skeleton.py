@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tensorcalculus.display.html import result, rows
+from tensorcalculus.display.rows import value
 from tensorcalculus.errors import InputError, ShapeError
 from tensorcalculus.networks.cross.maxvol import maxvol
 
@@ -18,6 +20,14 @@ class Skeleton(NamedTuple):
     rows: np.ndarray
     row_index: np.ndarray
     column_index: np.ndarray
+
+    def __repr__(self) -> str:
+        sides = f"{len(self.columns)} x {self.rows.shape[1]}"
+        return f"Skeleton of a matrix {sides}: rows {self.row_index}, columns {self.column_index}"
+
+    def _repr_html_(self) -> str:
+        pairs = [(name.replace("_", " "), value(held)) for name, held in self._asdict().items()]
+        return result("Skeleton: columns @ core @ rows", rows(pairs))
 
     def to_dense(self) -> np.ndarray:
         """The matrix of all entries."""

@@ -5,13 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, ClassVar, Self
 
+from tensorcalculus.display.html import Html, code, result
 from tensorcalculus.expr.node import Expr
 from tensorcalculus.networks.arrays import Array, is_complex, namespace, same_type
 from tensorcalculus.networks.formats import conversion, storage
 from tensorcalculus.networks.network import Network
 from tensorcalculus.networks.structure import Structure
+
+_DRAWN = 14
+"""Cores up to which notebooks show a drawing of lines; of more, the one of letters."""
 
 _CLASSES: list[type[Format]] = []
 _REGISTERED: set[type[Format]] = set()
@@ -128,6 +133,12 @@ class Format:
     def _places(cls, structure: Structure, *fields: Any) -> list[conversion.Place]:
         """For each core its operand and axes in a network, or NotThisFormat."""
         raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        title, _, letters = repr(self).partition("\n")
+        net = self._network()
+        drawn = len(net.cores) <= _DRAWN
+        return result(title, Html(net.draw().svg) if drawn else code(dedent(letters)))
 
     @property
     def dtype(self) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorcalculus.display.rows import Fields
 from tensorcalculus.errors import ShapeError
 from tensorcalculus.networks import builders
 from tensorcalculus.networks.arrays import (
@@ -40,7 +41,7 @@ from tensorcalculus.networks.structure import Structure
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(Fields):
     """Whether components cancel each other."""
 
     growth: float
@@ -64,7 +65,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
-class Match:
+class Match(Fields):
     """Components of one model beside those of another."""
 
     congruence: float

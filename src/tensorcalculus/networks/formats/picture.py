@@ -1,4 +1,4 @@
-"""Pictures of ranks, in text and HTML."""
+"""Pictures of ranks, in text."""
 
 from __future__ import annotations
 
@@ -50,19 +50,6 @@ def chain(shape: Sequence[object], ranks: Sequence[int], ring: bool = False) -> 
         bottom = bottom.ljust(len(top))
         top = top.ljust(len(bottom), "─") if place + 1 < len(shown) else top
     return f"{top}\n{bottom.rstrip()}"
-
-
-def html(title: str, shape: Sequence[object], ranks: Sequence[int]) -> str:
-    """A table: modes, and ranks as bars between them."""
-    largest = max(ranks)
-    cells = []
-    for k, n in enumerate(shape):
-        cells.append(f"<td style='text-align:center'>{n}</td>")
-        if k + 1 < len(ranks) - 1:
-            width = 6 + int(34 * ranks[k + 1] / largest)
-            bar = f"<div style='height:4px;width:{width}px;background:#4878a8'></div>"
-            cells.append(f"<td style='text-align:center'>{ranks[k + 1]}{bar}</td>")
-    return f"<b>{title}</b><table><tr>{''.join(cells)}</tr></table>"
 
 
 Part = str | tuple[str, Sequence[tuple[object, Any]]]

@@ -211,9 +211,6 @@ class TT(Modes, Spectra):
     def _drawn(self) -> str:
         return picture.chain(self.shape, self.ranks)
 
-    def _repr_html_(self) -> str:
-        return picture.html(type(self).__name__, self.shape, self.ranks)
-
     # Modes
 
     @property

@@ -1,0 +1,1 @@
+"""`tcalc serve`: a page for formulas and their derivatives, on the machine of its user."""
