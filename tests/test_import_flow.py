@@ -68,7 +68,10 @@ ALLOWED = {
     "testing": UNITS - {"cli", "web"},
     # A formula with its derivative as the two faces for people read and word it.
     "task": {"api", "calculus", "errors", "expr"},
-    "web": {"api", "calculus", "compiler", "errors", "expr", "notation", "task", ROOT},
+    "web": {
+        *("api", "calculus", "compiler", "diagrams", "errors", "explanation", "expr"),
+        *("notation", "task"),
+    },
     "cli": UNITS,
     ROOT: UNITS,
 }
