@@ -9,14 +9,15 @@ from tensorcalculus.explanation.blocks import Block, Cell, Line, Note, Picture, 
 from tensorcalculus.explanation.record import Explanation
 from tensorcalculus.explanation.rules import Rule
 
-Math = Callable[[str], str]
+Math = Callable[[str, bool], str]
+"""From LaTeX, and whether the formula stands in a line of its own, to HTML."""
 _MOST = 12
 """Lines of a derivation from which on the middle is folded."""
 _KEPT = (4, 4)
 
 
-def left_to_mathjax(latex: str) -> str:
-    r"""``\(…\)`` with the characters of HTML escaped."""
+def left_to_mathjax(latex: str, display: bool) -> str:
+    r"""``\(…\)`` with the characters of HTML escaped; tables hold the lines."""
     return rf"\({escape(latex, quote=False)}\)"
 
 
@@ -71,17 +72,17 @@ def _steps(rows: Sequence[str]) -> str:
 
 
 def _row(line: Line, repeated: bool, math: Math) -> str:
-    left = "" if repeated else math(line.left.latex)
-    why = "; ".join(_rule(r, math) for r in line.rules)
+    left = "" if repeated else math(line.left.latex, True)
+    why = "".join(f'<div class="tc-rule">{_rule(r, math)}</div>' for r in line.rules)
     return (
         f'<tr><td class="tc-left">{left}</td><td class="tc-right">'
-        f'{math("= " + line.right.latex)}</td><td class="tc-why">{why}</td></tr>'
+        f'{math("= " + line.right.latex, True)}</td><td class="tc-why">{why}</td></tr>'
     )
 
 
 def _rule(rule: Rule, math: Math) -> str:
     if rule.latex:
-        return f"{escape(rule.name)}: {math(rule.latex)}"
+        return f"{escape(rule.name)}: {math(rule.latex, False)}"
     told = f": <code>{escape(rule.text)}</code>" if rule.text else ""
     return f"{escape(rule.name)}{told}"
 
@@ -95,7 +96,7 @@ def _table(table: Table, math: Math) -> str:
 
 
 def _cell(cell: Cell, math: Math) -> str:
-    return escape(cell) if isinstance(cell, str) else math(cell.latex)
+    return escape(cell) if isinstance(cell, str) else math(cell.latex, False)
 
 
 def _picture(picture: Picture) -> str:

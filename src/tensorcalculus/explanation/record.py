@@ -56,14 +56,14 @@ class Explanation:
 
         return tex(self)
 
-    def to_html(self, math: Callable[[str], str] | None = None) -> str:
+    def to_html(self, math: Callable[[str, bool], str] | None = None) -> str:
         r"""An HTML fragment, long derivations folded.
 
         Parameters
         ----------
         math
-            From a formula in LaTeX to HTML, as a converter to MathML does.  By default it is left
-            to MathJax, as ``\(…\)``.
+            From a formula in LaTeX, and whether it stands in a line of its own, to HTML, as a
+            converter to MathML does.  By default it is left to MathJax, as ``\(…\)``.
         """
         from tensorcalculus.explanation.page import page
 

@@ -23,8 +23,8 @@ SHOWN_SIZES = (10, 100, 1000)
 """Of all symbols, in the table of costs."""
 
 
-def mathml(latex: str) -> str:
-    """LaTeX, as this library writes it, as MathML in a line of its own.
+def mathml(latex: str, display: bool = True) -> str:
+    """LaTeX, as this library writes it, as MathML, in a line of its own or in a text.
 
     What the converter does not read is shown as it is.
     """
@@ -33,11 +33,12 @@ def mathml(latex: str) -> str:
     from tensorcalculus.notation.mathml import to_mathml
 
     try:
-        return to_mathml(latex, display=True)
+        return to_mathml(latex, display)
     except (MemoryError, RecursionError, ImportError):
         raise
     except Exception:
-        return f'<math display="block"><mtext>{escape(latex)}</mtext></math>'
+        kind = "block" if display else "inline"
+        return f'<math display="{kind}"><mtext>{escape(latex)}</mtext></math>'
 
 
 def notations(e: Expr) -> dict[str, Any]:
