@@ -277,7 +277,7 @@ class Face:
         ------
         InputError
             For ``derivative_axes`` beyond the number of axes, and for an expression that is too
-            large to be drawn: more than 200 tensors, or 3000 parts.
+            large to be drawn: more than 200 tensors, 400 lines, or 3000 parts.
 
         Examples
         --------
