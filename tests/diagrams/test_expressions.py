@@ -36,7 +36,7 @@ def test_cases_are_drawn_as_they_are(case: dict) -> None:
         np.testing.assert_allclose(shown, e(**values), rtol=1e-8, atol=1e-8)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(expressions(max_nodes=8))
 def test_random_expressions_are_drawn_as_they_are(f: Expr) -> None:
     try:
@@ -90,6 +90,12 @@ def test_letters_are_those_of_the_text() -> None:
     h = tc.parse("sum(log(1+exp(-y.*(X*w))))").hessian("w")
     assert str(h).endswith("where s = sigmoid(-y.*(X*w))")
     assert [row.heading for row in h.draw(2).rows] == ["", "where s ="]
+
+
+def test_parts_of_a_decomposition_share_a_row() -> None:
+    f = tc.parse("V.^2*tanh(d) where R = tanh(X)+Y, (d,V) = eigh(R)", X="n n sym", Y="n n sym")
+    headings = [row.heading.split(" ", 1)[-1] for row in f.draw().rows]
+    assert sum(h.endswith("= eigh of") for h in headings) == 1
 
 
 def test_terms_have_signs_and_numbers() -> None:

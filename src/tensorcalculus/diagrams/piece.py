@@ -120,7 +120,9 @@ class Piece:
     def extent(self) -> Box:
         """What the piece covers, waiting texts at their first places."""
         boxes = [*self.taken, *self.nodes]
-        boxes += [text_box(w.kind, w.text, p) for w in self.waiting for p in w.options[:2]]
+        for w in self.waiting:
+            first = w.options[: 6 if w.kind == "axis" else 2]
+            boxes += [text_box(w.kind, w.text, p) for p in first]
         return around(boxes) if boxes else (0.0, 0.0, 0.0, 0.0)
 
     def add(self, text: Text) -> None:

@@ -51,6 +51,7 @@ from tensorcalculus.expr.node import (
 from tensorcalculus.expr.operations.matrix_functions import expanded_singular
 from tensorcalculus.expr.rebuild import transform
 from tensorcalculus.notation.factors import Factor, Factors, Labels, squares_in
+from tensorcalculus.notation.forms import Call
 from tensorcalculus.notation.indices import LETTERS, fresh_name, spelled_operation
 from tensorcalculus.notation.matrix import Writer
 from tensorcalculus.notation.naming import repeated
@@ -170,14 +171,17 @@ class Pictures:
             return
         clauses, names = repeated(form, set(self.taken), Texts().spell)
         family = {
-            n: told for told, _ in clauses if told.startswith("(") for n in told[1:-1].split(",")
+            name: f"{told} = {made.name} of"
+            for told, made in clauses
+            if told.startswith("(") and isinstance(made, Call)
+            for name in told[1:-1].split(",")
         }
         for node in walk(root):
             name = names.get(id(writer.done[node]))
             if name is None or node in self.names or node is root or name in self.names.values():
                 continue
             if name in family and isinstance(node, Operation):
-                self.families[name] = (f"{family[name]} = {node.row.name.split('_')[0]} of", node)
+                self.families[name] = (family[name], node)
             if not self.is_leaf(node):
                 self.names[node] = name
         self.taken |= set(self.names.values())
