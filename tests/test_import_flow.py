@@ -58,7 +58,7 @@ ALLOWED = {
         *("errors", "display"),
     },
     # The version of the package stands in what is written.
-    "export": {"expr", "compiler", "errors", "random_data", ROOT},
+    "export": {"expr", "compiler", "errors", "random_data", "display", ROOT},
     "check": UNITS - {"cli", "web"},
     # Steps are made from the sweeps, and compared with nothing: tests do that.
     "explanation": {
@@ -68,7 +68,10 @@ ALLOWED = {
     "testing": UNITS - {"cli", "web"},
     # A formula with its derivative as the two faces for people read and word it.
     "task": {"api", "calculus", "errors", "expr"},
-    "web": {"api", "calculus", "compiler", "errors", "expr", "notation", "task", ROOT},
+    "web": {
+        *("api", "calculus", "compiler", "diagrams", "errors", "explanation", "expr"),
+        *("notation", "task"),
+    },
     "cli": UNITS,
     ROOT: UNITS,
 }

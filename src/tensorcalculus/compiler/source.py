@@ -381,9 +381,10 @@ class Emitter:
         entries = self.entries_of(node)
         self.cost.entrywise(1, int(further), node.shape, entries)
         if abs(c) != 1 and not (self.alone(t) or isinstance(t, Number)):
-            carried = {i for legs in t.legs for i in legs} if isinstance(t, Contraction) else set()
-            loose = self.is_loose(t) and isinstance(t, Contraction)
-            shape = [t.dims[i] for i in t.out if i in carried] if loose else t.shape
+            shape = t.shape
+            if isinstance(t, Contraction) and self.is_loose(t):
+                carried = {i for legs in t.legs for i in legs}
+                shape = tuple(t.dims[i] for i in t.out if i in carried)
             self.cost.count(1, shape, prod(self.size(d) for d in shape))
 
     def alone(self, node: Expr) -> bool:

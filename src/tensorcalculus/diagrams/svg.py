@@ -29,7 +29,7 @@ def to_svg(piece: Piece, size: tuple[float, float], title: str) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" role="img" class="tensorcalculus">'
-        f"<title>{_escaped(title)}</title><style>{_scoped(_STYLE)}</style>"
+        f"<title>{_escaped(title)}</title><style>{style()}</style>"
     )
     body = [
         *(_frame(s) for s in piece.shapes if s.kind in ("map", "operation")),
@@ -80,9 +80,9 @@ def _text(text: Text) -> str:
     return f'<text class="{kind}" x="{_number(x)}" y="{_number(y)}">{_escaped(text.text)}</text>'
 
 
-def _scoped(style: str) -> str:
-    """The style for this kind of drawing alone, wherever it stands in a page."""
-    rules = style.split("}")
+def style() -> str:
+    """The style that every drawing carries, for this kind of drawing alone wherever it stands."""
+    rules = _STYLE.split("}")
     made = []
     for rule in rules:
         selectors, brace, body = rule.partition("{")

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from html import escape
 
+from tensorcalculus.display.html import Html, result
+from tensorcalculus.display.html import text as escape
 from tensorcalculus.explanation.blocks import Block, Cell, Line, Note, Picture, Table
 from tensorcalculus.explanation.record import Explanation
 from tensorcalculus.explanation.rules import Rule
 
-Math = Callable[[str], str]
+Math = Callable[[str, bool], str]
+"""From LaTeX, and whether the formula stands in a line of its own, to HTML."""
 _MOST = 12
 """Lines of a derivation from which on the middle is folded."""
 _KEPT = (4, 4)
 
 
-def left_to_mathjax(latex: str) -> str:
-    r"""``\(…\)`` with the characters of HTML escaped."""
-    return rf"\({escape(latex, quote=False)}\)"
+def left_to_mathjax(latex: str, display: bool) -> str:
+    r"""``\(…\)`` with the characters of HTML escaped; tables hold the lines."""
+    return rf"\({escape(latex)}\)"
 
 
 def page(explanation: Explanation, math: Math | None) -> str:
@@ -32,6 +34,19 @@ def page(explanation: Explanation, math: Math | None) -> str:
             f"</summary>{body}</details>"
         )
     return f'<div class="tc-explanation">{"".join(ways)}</div>'
+
+
+def whole_page(explanation: Explanation) -> str:
+    """A page that needs no other file."""
+    from tensorcalculus.notation.mathml import to_mathml
+
+    title = escape(f"derivatives by {', '.join(explanation.wrt)}")
+    body = result(title, Html(page(explanation, to_mathml)))
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" '
+        f'content="light dark"></head>\n<body>{body}</body></html>\n'
+    )
 
 
 def _blocks(blocks: Sequence[Block], math: Math) -> Iterator[str]:
@@ -71,17 +86,17 @@ def _steps(rows: Sequence[str]) -> str:
 
 
 def _row(line: Line, repeated: bool, math: Math) -> str:
-    left = "" if repeated else math(line.left.latex)
-    why = "; ".join(_rule(r, math) for r in line.rules)
+    left = "" if repeated else math(line.left.latex, True)
+    why = "".join(f'<div class="tc-rule">{_rule(r, math)}</div>' for r in line.rules)
     return (
         f'<tr><td class="tc-left">{left}</td><td class="tc-right">'
-        f'{math("= " + line.right.latex)}</td><td class="tc-why">{why}</td></tr>'
+        f'{math("= " + line.right.latex, True)}</td><td class="tc-why">{why}</td></tr>'
     )
 
 
 def _rule(rule: Rule, math: Math) -> str:
     if rule.latex:
-        return f"{escape(rule.name)}: {math(rule.latex)}"
+        return f"{escape(rule.name)}: {math(rule.latex, False)}"
     told = f": <code>{escape(rule.text)}</code>" if rule.text else ""
     return f"{escape(rule.name)}{told}"
 
@@ -95,7 +110,7 @@ def _table(table: Table, math: Math) -> str:
 
 
 def _cell(cell: Cell, math: Math) -> str:
-    return escape(cell) if isinstance(cell, str) else math(cell.latex)
+    return escape(cell) if isinstance(cell, str) else math(cell.latex, False)
 
 
 def _picture(picture: Picture) -> str:

@@ -56,18 +56,27 @@ class Explanation:
 
         return tex(self)
 
-    def to_html(self, math: Callable[[str], str] | None = None) -> str:
+    def to_html(self, math: Callable[[str, bool], str] | None = None) -> str:
         r"""An HTML fragment, long derivations folded.
 
         Parameters
         ----------
         math
-            From a formula in LaTeX to HTML, as a converter to MathML does.  By default it is left
-            to MathJax, as ``\(…\)``.
+            From a formula in LaTeX, and whether it stands in a line of its own, to HTML, as a
+            converter to MathML does.  By default it is left to MathJax, as ``\(…\)``.
         """
         from tensorcalculus.explanation.page import page
 
         return page(self, math)
+
+    def to_page(self) -> str:
+        """A whole page of HTML that needs no other file; formulas are MathML.
+
+        Raises ImportError, saying what to install, where latex2mathml is missing.
+        """
+        from tensorcalculus.explanation.page import whole_page
+
+        return whole_page(self)
 
     def __repr__(self) -> str:
         return self.to_text()

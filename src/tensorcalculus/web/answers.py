@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from tensorcalculus.calculus.derivative import find_variable
-from tensorcalculus.errors import CheckError, NotPrintableError, TensorCalculusError
+from tensorcalculus.errors import TensorCalculusError
 from tensorcalculus.expr.words import kind, properties
 from tensorcalculus.notation.declare import declare
 from tensorcalculus.notation.elaborate import parse
-from tensorcalculus.task import Task, layout, repeated, spell, symmetry, title, unused
+from tensorcalculus.task import Task, layout, repeated, symmetry, unused
+from tensorcalculus.web.parts import MADE, notations
 from tensorcalculus.web.query import limit_record
 
 if TYPE_CHECKING:
     from tensorcalculus.expr.node import Expr, Variable
     from tensorcalculus.web.query import Query
 
-LONGEST_MATHML = 20_000
-"""Characters of LaTeX beyond which no MathML is made: browsers take seconds to lay it out."""
-LONGEST_TEXT = 400_000
-"""Characters beyond which a formula is not sent."""
 _MEANT = " Did you mean "
 
 
@@ -49,8 +47,9 @@ def failure(error: Exception) -> tuple[int, dict[str, Any]]:
     if isinstance(error, RecursionError):
         return 422, limit_record("the formula is nested too deeply; name parts of it with where")
     places = [f"  {p.filename}:{p.lineno} in {p.name}" for p in extract_tb(error.__traceback__)]
-    sys.stderr.write("\n".join([f"fault in a worker: {type(error).__name__}", *places, ""]))
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.write("\n".join([f"fault in a worker: {type(error).__name__}", *places, ""]))
+        sys.stderr.flush()
     told = "the program has met a fault of its own; the server's terminal tells where"
     return 500, limit_record(told, "Fault")
 
@@ -75,7 +74,7 @@ def answer(query: Query) -> Iterator[tuple[str, Any]]:
     Raises an error, which `failure` reads, where there is no answer.
     """
     work = _Work(query)
-    yield "formula", _notations(work.function)
+    yield "formula", notations(work.function)
     yield "variables", work.variables()
     yield "unused", list(work.task.unused)
     yield "wrt", list(work.task.wrt)
@@ -83,13 +82,13 @@ def answer(query: Query) -> Iterator[tuple[str, Any]]:
     yield "layout", layout(work.task) if work.task.order else None
     yield "symmetry", symmetry(work.task) or None
     for part in query.parts:
-        yield part, _part(work, part)
+        yield part, _part(work, query, part)
 
 
-def _part(work: _Work, part: str) -> Any:
+def _part(work: _Work, query: Query, part: str) -> Any:
     """One part, or why there is none; without a derivative there is no answer at all."""
     try:
-        return _MADE[part](work)
+        return MADE[part](work.task, query)
     except Exception as error:
         if part == "derivative":
             raise
@@ -112,11 +111,6 @@ class _Work:
         known = unused(self.function, self.declared)
         self.task = Task(query.formula, self.function, wrt, query.symmetry, known)
 
-    @property
-    def outputs(self) -> list[Expr]:
-        """The function, and its derivative where one is asked for."""
-        return [self.function, self.task.derivative] if self.task.wrt else [self.function]
-
     def variables(self) -> list[dict[str, Any]]:
         return [
             {
@@ -137,83 +131,3 @@ def _blamed(field: str, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     except TensorCalculusError as error:
         raise UserError(error, field) from None
-
-
-# -- parts ---------------------------------------------------------------------------------------
-
-
-def mathml(latex: str) -> str:
-    """LaTeX, as this library writes it, as MathML in a line of its own."""
-    from tensorcalculus.notation.mathml import to_mathml
-
-    return to_mathml(latex, display=True)
-
-
-def _notations(e: Expr) -> dict[str, Any]:
-    text, latex = spell(e, "matrix"), spell(e, "latex")
-    size = max(len(text), len(latex))
-    if size > LONGEST_TEXT:
-        raise NotPrintableError(f"it has {size} characters; at most {LONGEST_TEXT} are shown")
-    return {
-        "text": text,
-        "latex": latex,
-        "mathml": mathml(latex) if len(latex) <= LONGEST_MATHML else None,
-    }
-
-
-def _derivative(work: _Work) -> dict[str, Any] | None:
-    if not work.task.wrt:
-        return None
-    df = work.task.derivative
-    return {
-        "title": title(work.task),
-        "kind": kind(df.ndim),
-        "shape": [str(d) for d in df.shape],
-        **_notations(df),
-        "index": {"text": _spelled(df, "index")},
-        "einsum": _spelled(df, "einsum"),
-    }
-
-
-def _spelled(e: Expr, notation: str) -> str | None:
-    """One more notation, None where the expression has no form in it."""
-    try:
-        text = spell(e, notation)
-    except NotPrintableError:
-        return None
-    return text if len(text) <= LONGEST_TEXT else None
-
-
-def _code(work: _Work) -> dict[str, str]:
-    from tensorcalculus.api import codegen
-
-    languages = ("numpy", "torch", "jax")
-    return {language: str(codegen(work.outputs, language)) for language in languages}
-
-
-def _check(work: _Work) -> dict[str, Any] | None:
-    if not work.task.wrt:
-        return None
-    try:
-        report = work.function.check(*dict.fromkeys(work.task.wrt), order=work.task.order)
-    except CheckError as error:
-        return {"ok": False, "entries": [], "text": str(error)}
-    entries = [
-        {"by": list(e.variables), "error": e.largest_error, "method": e.method}
-        for e in report.entries
-    ]
-    return {"ok": True, "entries": entries, "text": str(report)}
-
-
-def _missing(work: _Work) -> Any:
-    raise NotPrintableError("this part is not available yet")
-
-
-_MADE: dict[str, Callable[[_Work], Any]] = {
-    "derivative": _derivative,
-    "steps": _missing,
-    "diagram": _missing,
-    "code": _code,
-    "check": _check,
-    "cost": _missing,
-}

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from base64 import b64encode
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from tensorcalculus.diagrams.svg import style
 from tensorcalculus.web.query import QueryError
 
 if TYPE_CHECKING:
@@ -18,11 +21,14 @@ MAX_BODY = 16_384
 BODY_SECONDS = 10.0
 """A request whose bytes have not come by then is given up."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_DRAWN = b64encode(sha256(style().encode()).digest()).decode()
+"""The style element of drawings is allowed by what it says, and no other one."""
 HEADERS = {
     # All that the page loads comes from here; nobody may frame it or send its forms elsewhere.
     "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src 'self'; style-src 'self' 'sha256-{_DRAWN}'; "
+        "img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",

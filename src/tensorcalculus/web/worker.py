@@ -97,8 +97,7 @@ def limit_memory(memory: int) -> None:
             status = dict(line.split(":", 1) for line in file)
         held = int(status["VmData"].split()[0]) * 1024
         resource.setrlimit(resource.RLIMIT_DATA, (held + memory, held + memory))
-        # Nor does a formula write files or leave an image of the process behind.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        # A process that is ended leaves no image of itself behind.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
