@@ -117,6 +117,7 @@ STATISTICS = [
 
 HESSIANS = [
     ("x'*A*x", "x", {}, "A+A'"),
+    ("b'*inv(A+t*B)*b", "t", {"t": ""}, "2*b'*S*B*S*B*S*b where S = inv(A+t*B)"),
     ("norm2(X*w-y)^2", "w", {}, "2*X'*X"),
     ("sum(log(1+exp(X*w)))", "w", {}, "X'*diag(s.*(1-s))*X where s = sigmoid(X*w)"),
     ("sum(exp(X*w))-y'*X*w", "w", {}, "X'*diag(exp(X*w))*X"),

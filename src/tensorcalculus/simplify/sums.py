@@ -130,6 +130,17 @@ def centred_sum(node: Contraction) -> Expr | None:
     return opened if opened.size < node.size else None
 
 
+@rule(Contraction, "equal terms", "x'*(A+A')*x = 2*x'*A*x")
+def equal_terms(node: Contraction) -> Expr | None:
+    """A scalar network through a short sum is opened where all its terms are then one."""
+    sums = [o for o in node.operands if isinstance(o, Combination)]
+    if node.out or len(node.operands) < 2 or len(sums) != 1 or not 2 <= len(sums[0].terms) <= 4:
+        return None
+    opened = expand(node)
+    single = not isinstance(opened, Combination) or len(opened.terms) <= 1
+    return opened if single else None
+
+
 def expand(e: Expr) -> Expr:
     """Products of sums multiplied out, one level, for sums that then collapse."""
     terms: list[tuple[Scalar, Expr]] = []
