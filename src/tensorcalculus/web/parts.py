@@ -162,7 +162,7 @@ def _cost(task: Task, query: Query) -> dict[str, Any]:
         "expressions": expressions,
         "table": table,
         "text": told,
-        "plan": "\n".join([*lines, *costs[-1].contractions]),
+        "plan": "\n".join([*lines, *map(str, costs[-1].contractions)]),
     }
 
 
