@@ -80,6 +80,7 @@ nb_execution_excludepatterns = [
 
 # -- reference -------------------------------------------------------------------------------------
 
+default_role = "code"  # what docstrings put between single backticks
 autosummary_generate = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -98,7 +99,7 @@ nitpick_ignore_regex = [
     # Parts inside of what is public: seen in signatures, made and read by the library alone.
     (
         r"py:class",
-        r"tensorcalculus\..*\.(Pointwise|Structure|Target|Term|Data|Observed|Graph|Piece|Layout|Way)",
+        r"tensorcalculus\..*\.(Pointwise|Structure|Target|Term|Data|Observed|Graph|Piece|Layout|Way|Step|Row|Polynomial)",
     ),
 ]
 
@@ -106,6 +107,7 @@ nitpick_ignore_regex = [
 
 html_theme = "furo"
 html_title = "tensorcalculus"
+pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False

@@ -58,7 +58,7 @@ ALLOWED = {
         *("errors", "display"),
     },
     # The version of the package stands in what is written.
-    "export": {"expr", "compiler", "errors", "random_data", ROOT},
+    "export": {"expr", "compiler", "errors", "random_data", "display", ROOT},
     "check": UNITS - {"cli", "web"},
     # Steps are made from the sweeps, and compared with nothing: tests do that.
     "explanation": {

@@ -25,7 +25,9 @@ from tensorcalculus.compiler.structured.text import as_html
 from tensorcalculus.display.curve import curve, descent
 from tensorcalculus.display.html import Html, result, rows, table, text
 from tensorcalculus.display.rows import Rows
+from tensorcalculus.display.source_text import SourceText
 from tensorcalculus.fit.data.labels import Labels
+from tensorcalculus.fit.pictures import components
 
 PUBLIC = [tc, tn]
 WHOLE = {"Diagram", "Explanation"}
@@ -82,7 +84,9 @@ def leads_to(held: Any) -> set[type]:
 @cache
 def result_classes() -> list[type]:
     """What users can have as the value of a cell."""
-    start = [getattr(module, name) for module in PUBLIC for name in module.__all__]
+    # Annotated as the text that it is.
+    start: list[Any] = [SourceText]
+    start += [getattr(module, name) for module in PUBLIC for name in module.__all__]
     waiting = [held for held in start if isinstance(held, type)]
     waiting += [kind for held in start if callable(held) for kind in leads_to(held)]
     seen: set[type] = set()
@@ -251,9 +255,18 @@ def test_as_notebooks_ask(name: str, capsys: pytest.CaptureFixture[str]) -> None
     assert not capsys.readouterr().err
 
 
-def test_source_is_shown_line_by_line() -> None:
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: SQUARES.source,
+        lambda: tc.compile(SQUARES).source,
+        lambda: prepared().source,
+        lambda: tc.codegen(SQUARES),
+    ],
+)
+def test_source_is_shown_line_by_line(made: Callable[[], str]) -> None:
     pretty = pytest.importorskip("IPython.lib.pretty").pretty
-    source = SQUARES.gradient("w").source
+    source: Any = made()
     assert pretty(source) == str(source) and "\n" in source
     assert "".join(markup(source._repr_html_()).itertext()).endswith(source)
 
@@ -334,3 +347,9 @@ def test_curves_of_little(values: list[float]) -> None:
     for log in (False, True):
         markup(curve(values, "little", log=log, zero=not log))
     assert "nan" not in curve(values, "little") + descent(values)
+
+
+def test_models_with_long_factors_are_drawn_quickly() -> None:
+    factors = [RNG.normal(size=(200_000, 3)), RNG.normal(size=(4, 3))]
+    drawn = components(np.array([3.0, 2.0, 1.0]), factors, Labels.counted(2))
+    assert len(drawn) < 20_000 and drawn.count("<svg") == 6

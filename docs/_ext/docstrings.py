@@ -3,6 +3,7 @@
 - Annotations say ``Expr``, whichever module they stand in: the page that describes it is found if
   exactly one object of the reference ends so.
 - The first line of a property is a sentence; it may hold a colon.
+- Classes whose objects the library makes, results and the like, are shown without arguments.
 - A parameter that is described but does not exist is a warning; so is prose behind a list of
   parameters, which would be shown as one.
 """
@@ -20,6 +21,8 @@ from sphinx.util import logging
 from sphinx.util.nodes import make_refnode
 
 _LOG = logging.getLogger(__name__)
+_MADE = {"Expr", "Variable", "GCPFit", "Network", "NetworkSum", "Environments"}
+"""Classes that are exported to be recognised, not to be called."""
 _PARAMETER = re.compile(r":param (.+?):(?:\s|$)")
 
 
@@ -50,9 +53,29 @@ def _check(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: lis
                 _LOG.warning("%s describes a parameter %r, which it has not", name, word.strip())
 
 
+def _signature(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str
+) -> tuple[str, None] | None:
+    if what != "class":
+        return None
+    import tensorcalculus
+    import tensorcalculus.networks
+
+    exported = {*tensorcalculus.__all__, *tensorcalculus.networks.__all__}
+    made = obj.__name__ in _MADE or obj.__name__ not in exported
+    return ("", None) if made else None
+
+
+def _as_a_method(self: Any) -> list[str]:
+    """Else "The order: 0 for a scalar" is read as a type and what it means."""
+    self._what = "method"
+    self._parse()
+    return []
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    # Else "The order: 0 for a scalar" is read as a type and what it means.
-    GoogleDocstring._parse_attribute_docstring = lambda self: []  # type: ignore[method-assign]
+    GoogleDocstring._parse_attribute_docstring = _as_a_method  # type: ignore[method-assign]
     app.connect("missing-reference", _find)
+    app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-process-docstring", _check, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -52,7 +52,7 @@ class FunctionTable(SphinxDirective):
     """One table for each group of functions."""
 
     def run(self) -> list[nodes.Node]:
-        from tensorcalculus.cli.catalogue import GROUPS, entries
+        from tensorcalculus.notation.catalogue import GROUPS, entries
 
         made: list[nodes.Node] = []
         for group in GROUPS:

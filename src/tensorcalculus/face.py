@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
     from tensorcalculus.compiler.structured.operator import StructuredOperator
     from tensorcalculus.diagrams import Diagram
-    from tensorcalculus.display.source_text import SourceText
     from tensorcalculus.expr.node import Expr, Variable
 
 
@@ -190,7 +189,7 @@ class Face:
         return structure.operator({**(values or {}), **arrays})
 
     @property
-    def source(self) -> SourceText:
+    def source(self) -> str:
         """The generated NumPy source that a call runs."""
         from tensorcalculus.display.source_text import SourceText
 
@@ -277,7 +276,7 @@ class Face:
         ------
         InputError
             For ``derivative_axes`` beyond the number of axes, and for an expression that is too
-            large to be drawn: more than 200 tensors, or 3000 parts.
+            large to be drawn: more than 200 tensors, 400 lines, or 3000 parts.
 
         Examples
         --------

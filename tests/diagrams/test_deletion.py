@@ -46,7 +46,7 @@ def test_words_and_marks():
     made = deletions(tc.parse("norm2(X*W-Y)^2"), "W")
     (one,) = made.occurrences
     assert one.caption == (
-        "occurrence 1 of W, in X*W: delete it, open its legs n, k; "
+        "occurrence 1 of W, in X*W: delete it, open its legs n and k; "
         "join what is left with G = 2*(X*W-Y), the derivative by X*W"
     )
     assert [n.name for g in made.whole.graphs for n in g.nodes if n.chosen] == ["W"]

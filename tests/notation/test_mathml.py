@@ -107,3 +107,14 @@ def test_what_is_no_formula_is_text() -> None:
 def test_expressions_have_it() -> None:
     f = tc.parse("norm2(X*w-y)^2", X="m n", w="n", y="m")
     assert f.to_mathml(display=True) == to_mathml(f.to_latex(), display=True)
+
+
+def test_formulas_in_lines() -> None:
+    table = parsed(r"\begin{array}{l} \displaystyle a+b \\ \displaystyle \quad {}-c \end{array}")
+    cells = list(table.iter(f"{SPACE}mtd"))
+    assert ["".join(c.itertext()) for c in cells] == ["a+b", "−c"]
+    assert all(c.get("style") == "text-align:left" for c in cells)
+    for e in all_cases():
+        latex = (e._repr_latex_() or "$x$").strip("$")
+        made = parsed(latex)
+        assert "\\" not in "".join(made.itertext()) and "&" not in "".join(made.itertext())

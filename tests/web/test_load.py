@@ -88,6 +88,19 @@ def test_a_port_in_use_and_an_address_elsewhere(served: Any) -> None:
     assert away.returncode == 2 and "192.0.2.1" in away.stderr and "Traceback" not in away.stderr
 
 
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "latex2mathml"])
+def test_a_missing_package_is_told(missing: str) -> None:
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['tcalc', 'serve']\n"
+        "from tensorcalculus.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2 and missing in done.stderr and "Traceback" not in done.stderr
+    assert 'pip install "tensorcalculus[web]"' in done.stderr
+
+
 @pytest.mark.slow
 def test_load_and_abuse(bench: Any, served: Any) -> None:
     asyncio.run(bench.load(served.port, 4, 25, bench.new))

@@ -21,6 +21,7 @@ _EXAMPLES = """Examples:
   tcalc derive "norm2(X*w-y)^2" --wrt w
   tcalc derive "sum(log(1+exp(-y.*(X*w))))" --wrt w --order 2 --as latex
   tcalc derive "x'*S*x" --wrt S --vars "S: n n sym" --check
+  tcalc explain "norm2(X*W-Y)^2" --wrt W
   tcalc eval "x'*A*x" "A=[[2,1],[1,3]]" "x=[1,2]"
   tcalc eval "norm2(X*w-y)^2" --wrt w --data data.npz
   tcalc codegen "norm2(X*w-y)^2" --wrt w --language torch --output loss.py
@@ -76,6 +77,24 @@ class Symmetry(Enum):
     full = "full"
 
 
+class Way(Enum):
+    """A way to a derivative."""
+
+    differentials = "differentials"
+    network = "network"
+    indices = "indices"
+    backpropagation = "backpropagation"
+
+
+class Form(Enum):
+    """How the steps to a derivative are written."""
+
+    text = "text"
+    latex = "latex"
+    markdown = "markdown"
+    html = "html"
+
+
 class FormulaCommand(TyperCommand):
     """A command whose arguments may begin with a minus sign, as in ``tcalc derive "-x'*x"``."""
 
@@ -118,6 +137,17 @@ Variables = Annotated[
         help='Shapes and properties: "X: m n, y: m, S: n n spd, c:" (c is a scalar). What is not '
         "declared is a matrix (capital), a vector (small) or a scalar (Greek).",
     ),
+]
+Values = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME=VALUE]...",
+        help='Values: "X=[[1,2],[3,4]]", "c=0.5", X=file.npy, or a file.npz of arrays.',
+    ),
+]
+Archives = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE", help="A file.npz that holds the arrays by name."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SymmetryOption = Annotated[
@@ -182,20 +212,43 @@ def derive(
             output.print_derivative(task, notation.value, report)
 
 
+@app.command(cls=FormulaCommand, no_args_is_help=True)
+def explain(
+    expression: Formula,
+    values: Values = None,
+    wrt: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The variable; twice for two gradients together."),
+    ] = None,
+    order: Annotated[int, typer.Option(min=1, max=2, help="The order of the derivative.")] = 1,
+    by: Annotated[
+        list[Way] | None,
+        typer.Option(help="One way to the derivative; all of them if it is left out."),
+    ] = None,
+    variables: Variables = None,
+    data: Archives = None,
+    form: Annotated[Form, typer.Option("--as", help="How the steps are written.")] = Form.text,
+    full: Annotated[
+        bool, typer.Option("--full", help="Do not fold the middle of long derivations.")
+    ] = False,
+    symmetry: SymmetryOption = Symmetry.projected,
+) -> None:
+    """Show how a derivative comes about, step by step, with numbers where values are given."""
+    from tensorcalculus.cli import output, work
+
+    with output.user_errors():
+        told = work.explained(
+            expression, variables or [], wrt or [], order, symmetry.value,
+            [way.value for way in by or []], [*(data or []), *(values or [])],
+        )  # fmt: skip
+        typer.echo(work.written_steps(told, form.value, full))
+
+
 @app.command("eval", cls=FormulaCommand, no_args_is_help=True)
 def evaluate(
     expression: Formula,
-    values: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[NAME=VALUE]...",
-            help='Values: "X=[[1,2],[3,4]]", "c=0.5", X=file.npy, or a file.npz of arrays.',
-        ),
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE", help="A file.npz that holds the arrays by name."),
-    ] = None,
+    values: Values = None,
+    data: Archives = None,
     variables: Variables = None,
     wrt: Annotated[
         list[str] | None,

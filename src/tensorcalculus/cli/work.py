@@ -15,6 +15,7 @@ from tensorcalculus.task import NOTATIONS, Task, layout, repeated, spell, symmet
 
 if TYPE_CHECKING:
     from tensorcalculus.check import CheckReport
+    from tensorcalculus.explanation.record import Explanation
     from tensorcalculus.expr.node import Expr
 
 _ENTRY = re.compile(r"(?:^|[,;])\s*([^\W\d]\w*)\s*[:=]")
@@ -50,20 +51,25 @@ def read_task(
     """The formula and its derivative; errors are the user's."""
     declarations = read_declarations(specs)
     f = parse(text, declarations)
-    names = tuple(name.strip() for given in wrt for name in given.split(",") if name.strip())
-    if not names:
-        known = list(f.variables)
-        if not known:
-            raise ParseError("the expression has no variables to derive by")
-        if len(known) > 1:
-            raise ParseError(
-                f"say which variable to derive by: --wrt {known[0]} (the variables: "
-                f"{', '.join(known)})"
-            )
-        names = (known[0],)
+    names = _names(f, wrt)
     task = Task(text, f, repeated(names, order), symmetry, unused(f, declarations))
     task.derivative  # noqa: B018 - errors are those of reading
     return task
+
+
+def _names(f: Expr, wrt: Sequence[str]) -> tuple[str, ...]:
+    """The variables named, or the only one that there is."""
+    names = tuple(name.strip() for given in wrt for name in given.split(",") if name.strip())
+    if names:
+        return names
+    known = list(f.variables)
+    if not known:
+        raise ParseError("the expression has no variables to derive by")
+    if len(known) > 1:
+        raise ParseError(
+            f"say which variable to derive by: --wrt {known[0]} (the variables: {', '.join(known)})"
+        )
+    return (known[0],)
 
 
 def read_formula(
@@ -75,6 +81,35 @@ def read_formula(
         return task.derivative, set(task.function.variables)
     f = parse(text, read_declarations(specs))
     return f, set(f.variables)
+
+
+def explained(
+    text: str,
+    specs: Sequence[str],
+    wrt: Sequence[str],
+    order: int,
+    symmetry: str,
+    ways: Sequence[str],
+    given: Sequence[str],
+) -> Explanation:
+    """The steps to a derivative; values are those of all variables, or none."""
+    from tensorcalculus.explanation.steps import WAYS
+    from tensorcalculus.explanation.steps import explained as explain
+
+    declarations = read_declarations(specs)
+    f = parse(text, declarations)
+    names = _names(f, wrt)
+    data = read_values(given, set(f.variables)) if given else None
+    return explain(text, names, order, ways or WAYS, data, declarations, symmetry)
+
+
+def written_steps(told: Explanation, form: str, full: bool) -> str:
+    """An explanation as text, LaTeX, Markdown, or a page of HTML that needs no other file."""
+    if form == "text":
+        return told.to_text(fold=not full)
+    if form == "html":
+        return told.to_page()
+    return told.to_latex() if form == "latex" else told.to_markdown()
 
 
 def read_values(given: Sequence[str], wanted: set[str]) -> dict[str, Any]:

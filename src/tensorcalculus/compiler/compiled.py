@@ -108,7 +108,7 @@ class Compiled:
         return run
 
     @property
-    def source(self) -> SourceText:
+    def source(self) -> str:
         """The generated source for the sizes of the last call, or typical ones before any."""
         return SourceText(self._program.source(self._sizes()))
 

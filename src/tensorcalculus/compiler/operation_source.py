@@ -46,9 +46,15 @@ def count_cost(w: Emitter, node: Operation) -> None:
     largest = max((node, *node.args), key=w.entries_of)
     arrays = len(node.args)
     w.cost.entrywise(arrays, max(arrays, 1), largest.shape, w.entries_of(largest))
-    if node.row.cubic and node.args and node.args[0].ndim >= 2:
+    # Parts of one decomposition are computed together; some need factors that are there anyway.
+    task = (node.row.kernel, node.args)
+    known = task in w.decomposed or (
+        node.row.name in ("logdet", "det") and node.args[0] in w.inverted
+    )
+    if node.row.cubic and node.args[0].ndim >= 2 and not known:
+        w.decomposed.add(task)
         (*_, m, n) = node.args[0].shape
-        dims = (m, n, minimum(m, n))
+        dims = (*node.args[0].shape, minimum(m, n))
         w.cost.count(node.row.cubic, dims, prod(w.size(d) for d in dims))
 
 

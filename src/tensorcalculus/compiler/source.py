@@ -78,6 +78,8 @@ class Emitter:
         """Scalar functions that a matrix function applies, by their expression in ``t``."""
         self.inverted: set[Expr] = set()
         """Matrices whose factors are needed anyway."""
+        self.decomposed: set[tuple[str, tuple[Expr, ...]]] = set()
+        """Kernels, with their arguments, whose operations are counted."""
         self.shared: dict[str, str] = {}
         self.merged: dict[tuple, Piece] = {}
         """Joined operands by their key (see ``plan``), labelled with the numbers in it."""

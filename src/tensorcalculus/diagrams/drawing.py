@@ -170,9 +170,10 @@ class _Drawing:
         piece.shapes.append(Shape(node.kind, box, node.name, node.chosen))
         piece.nodes.append(box)
         if node.name:
-            title = shown(node.name)
-            at = (left + 10 + text_width("title", title) / 2, top + 10)
-            piece.add(Text("title", at, title))
+            w = text_width("title", shown(node.name)) / 2
+            sides, heights = (left + 10 + w, right - 10 - w), (top + 10, bottom - 10)
+            corners = tuple((x, y) for y in heights for x in sides)
+            piece.waiting.append(Waiting("title", node.name, corners, False))
         if inside.ports and self._better_mirrored(k, inside):
             again = _content(node, mirrored=True)
             inside = again or inside
@@ -396,14 +397,22 @@ class _Drawing:
     # -- texts -----------------------------------------------------------------------------------
 
     def _write_waiting(self) -> None:
-        """Each label at the first of its places that covers least; numbers of axes first."""
+        """Each text at the first of its places that covers least."""
         piece = self.piece
         taken = Boxes(piece.taken)
-        for kind, text, options, marked in sorted(piece.waiting, key=lambda w: w.kind != "axis"):
+        order = {"axis": 0, "title": 1}
+        for kind, text, options, marked in sorted(
+            piece.waiting, key=lambda w: order.get(w.kind, 2)
+        ):
             text = shown(text)
+            least, k = math.inf, 0
             boxes = [text_box(kind, text, p) for p in options]
-            cost = [sum(common(box, other) for other in taken.near(box)) for box in boxes]
-            k = min(range(len(boxes)), key=lambda j: (round(cost[j], 3), j))
+            for n, box in enumerate(boxes):
+                cost = round(sum(common(box, other) for other in taken.near(box)), 3)
+                if cost < least:
+                    least, k = cost, n
+                if not cost:
+                    break
             taken.add(boxes[k])
             piece.add(Text(kind, options[k], text, marked))
         piece.waiting.clear()

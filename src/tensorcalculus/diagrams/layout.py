@@ -19,9 +19,9 @@ Point = tuple[float, float]
 Neighbours = dict[int, list[int]]
 DOWN, UP, DIAGONAL = math.pi / 2, -math.pi / 2, math.pi / 4
 LEFT, RIGHT = math.pi, 0.0
-_APART = 1.3
+_APART = 1.0
 """Between parts that nothing joins."""
-_BESIDE = 0.45
+_BESIDE = 0.75
 """More, for legs that leave to a side."""
 _CLOSEST = 0.8
 """The least distance of two nodes that are placed by their distances in the graph."""
@@ -358,16 +358,18 @@ def _any(around: Neighbours) -> _Part:
     weights = np.zeros((n, n))
     off = d > 0
     weights[off] = d[off] ** -2
-    laplacian = np.diag(weights.sum(1)) - weights + 1.0 / n
+    inverse = np.linalg.inv(np.diag(weights.sum(1)) - weights + 1.0 / n)
     for _ in range(200):
-        gap = np.linalg.norm(x[:, None] - x[None], axis=2)
+        gap = np.hypot(*(x.T[:, :, None] - x.T[:, None]))
         pull = -weights * d / np.maximum(gap, 1e-9)
         np.fill_diagonal(pull, 0)
         np.fill_diagonal(pull, -pull.sum(1))
-        x = np.linalg.solve(laplacian, pull @ x)
+        before, x = x, inverse @ (pull @ x)
+        if np.abs(x - before).max() < 1e-4:
+            break
     for _ in range(100):
         away = x[:, None] - x[None]
-        gap = np.linalg.norm(away, axis=2) + np.eye(n)
+        gap = np.hypot(away[..., 0], away[..., 1]) + np.eye(n)
         short = np.maximum(_CLOSEST - gap, 0)
         if short.max() < 1e-3:
             break

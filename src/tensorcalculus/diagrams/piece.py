@@ -21,7 +21,7 @@ LINE = 11.0
 """Height of a label."""
 LONGEST = 22
 """Letters of a name that are shown; the whole name stands in the title of its element."""
-CELL = 64.0
+CELL = 32.0
 """The side of the squares by which boxes are looked up."""
 _SIZES = {"name": (LETTER, 14.0), "sign": (LETTER, 14.0), "axis": (TINY, 8.0)}
 """Width of a letter and height of a line, where they are not those of labels."""
@@ -212,9 +212,9 @@ def around(boxes: Iterable[Box]) -> Box:
 
 def common(a: Box, b: Box) -> float:
     """The area that two boxes share."""
-    w = min(a[2], b[2]) - max(a[0], b[0])
-    h = min(a[3], b[3]) - max(a[1], b[1])
-    return w * h if w > 0 and h > 0 else 0.0
+    if a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]:
+        return 0.0
+    return (min(a[2], b[2]) - max(a[0], b[0])) * (min(a[3], b[3]) - max(a[1], b[1]))
 
 
 def shown(name: str) -> str:

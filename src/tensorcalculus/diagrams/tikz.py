@@ -24,7 +24,7 @@ _SPECIAL = {
     "<": "$<$",
     ">": "$>$",
     "|": "$|$",
-    '"': r"\textquotedbl{}",
+    '"': r"{\char34}",
     "−": "$-$",
     "∂": r"$\partial$",
     "·": r"$\cdot$",
@@ -76,7 +76,7 @@ def to_tikz(piece: Piece, *, standalone: bool = False) -> str:
     ]
     text = "\n".join(lines) + "\n"
     if standalone:
-        head = "\\documentclass[tikz,border=4pt]{standalone}\n\\usepackage[T1]{fontenc}\n"
+        head = "\\documentclass[tikz,border=4pt]{standalone}\n"
         text = f"{head}\\begin{{document}}\n{text}\\end{{document}}\n"
     return text
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from tensorcalculus.display.html import Html, text
 
-_MOST = 160
-"""Points that are drawn; of more, the lowest and highest of each stretch are."""
+_MOST = 80
+"""Stretches of many numbers; the lowest and the highest of each are drawn."""
 
 
 def curve(
-    values: Iterable[float],
+    values: ArrayLike,
     label: str,
     *,
     log: bool = False,
@@ -33,7 +35,7 @@ def curve(
     zero
         Whether 0 is on the axis, as a thin line.
     """
-    known = [float(v) for v in values]
+    known = np.asarray(values, dtype=float).reshape(-1)
     points = _points(known, log)
     levels = [y for _, y in points] + ([0.0] if zero else [])
     low, high = (min(levels), max(levels)) if levels else (0.0, 0.0)
@@ -60,34 +62,30 @@ def curve(
     )
 
 
-def _points(values: Sequence[float], log: bool) -> list[tuple[int, float]]:
+def _points(values: np.ndarray, log: bool) -> list[tuple[int, float]]:
     """Places and heights of what is drawn."""
-    levels = [
-        math.nan if not math.isfinite(v) or (log and v <= 0) else math.log10(v) if log else v
-        for v in values
-    ]
-    step = max(1, math.ceil(len(levels) / (_MOST // 2)))
-    if step < 3:
-        kept = list(range(len(levels)))
-    else:
-        kept = [0, len(levels) - 1] if levels else []
-        for start in range(0, len(levels), step):
-            known = [k for k in range(start, min(start + step, len(levels)))
-                     if levels[k] == levels[k]]  # fmt: skip
-            if known:
-                kept += [min(known, key=levels.__getitem__), max(known, key=levels.__getitem__)]
-    return [(k, levels[k]) for k in sorted(set(kept)) if levels[k] == levels[k]]
+    drawn = np.flatnonzero(np.isfinite(values) & ((values > 0) if log else True))
+    levels = np.log10(values[drawn]) if log else values[drawn]
+    if len(drawn) > 2 * _MOST:
+        edges = [*range(0, len(drawn), -(-len(drawn) // _MOST)), len(drawn)]
+        kept = {0, len(drawn) - 1}
+        for start, end in pairwise(edges):
+            stretch = levels[start:end]
+            kept |= {start + int(stretch.argmin()), start + int(stretch.argmax())}
+        places = np.array(sorted(kept))
+        drawn, levels = drawn[places], levels[places]
+    return list(zip(drawn.tolist(), levels.tolist(), strict=True))
 
 
-def descent(values: Iterable[float]) -> Html:
+def descent(values: ArrayLike) -> Html:
     """How a value fell: a curve of its distance from the lowest, on a logarithmic axis."""
-    known = [float(v) for v in values]
-    finite = [v for v in known if math.isfinite(v)]
-    if not finite:
+    known = np.asarray(values, dtype=float)
+    finite = known[np.isfinite(known)]
+    if not len(finite):
         return Html("")
-    lowest = min(finite)
+    lowest = finite.min()
     told = f"from {finite[0]:.4g} to {lowest:.4g}"
     if len(known) < 3:
         return text(told)
-    drawn = curve([v - lowest for v in known], f"above the lowest value, {told}", log=True)
+    drawn = curve(known - lowest, f"above the lowest value, {told}", log=True)
     return Html(f"{drawn} {text(told)}; above the lowest, log scale")

@@ -35,6 +35,8 @@ _STYLE = "".join(
         "font-size:.92em;line-height:1.35;overflow-x:auto",
         "code": "background:transparent;color:inherit;padding:0;border:0;font-size:.95em",
         "summary": "cursor:pointer;opacity:.75",
+        "math[display=block]": "text-align:left;margin:0;width:max-content",
+        ".tc-why": "opacity:.75",
         ".yes": "color:#2f9e44",
         ".no": "color:#e8590c",
     }.items()

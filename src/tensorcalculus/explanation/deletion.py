@@ -38,12 +38,13 @@ from tensorcalculus.notation.factors import Factor, Factors, squares_in
 from tensorcalculus.notation.graphs import (
     Pictures,
     ambiguous,
-    shortened,
+    drawn_form,
+    heading,
     to_diagram,
     within_limit,
 )
 from tensorcalculus.notation.text import number, to_text
-from tensorcalculus.simplify.engine import simplify, written_out
+from tensorcalculus.simplify.engine import simplify
 
 MOST_OCCURRENCES = 40
 """More occurrences than this are refused: nobody would look at so many pictures."""
@@ -274,25 +275,27 @@ def _sizes(factors: tuple[Factor, ...]) -> dict:
 
 
 def _marked(f: Expr, variable: Variable) -> Diagram:
-    shown = written_out(f)
+    shown = drawn_form(f)
     pictures = Pictures(shown, chosen=variable)
     whole = pictures.picture(shown, pictures.opened(shown.shape))
-    return sheet([Row(whole), *pictures.definitions()], shortened(to_text(f)))
+    return sheet([Row(whole), *pictures.definitions()], heading(f))
 
 
 def _deleted(f: Expr, variable: Variable, step: _Step, count: int) -> Occurrence:
     """The picture and the words of one step."""
-    legs = Pictures(variable).axis_texts(variable.shape)
+    legs = [str(d) for d in variable.shape]
+    if ambiguous(variable):
+        legs = [str(k + 1) for k in range(variable.ndim)]
     inside = "" if step.holder in (f, variable) else f", in {_brief(step.holder)}"
-    opening = f", open its leg{'s' * (len(legs) > 1)} {', '.join(legs)}" if legs else ""
+    opening = f", open its leg{'s' * (len(legs) > 1)} {_listed(legs)}" if legs else ""
     caption = f"occurrence {count} of {variable.name}{inside}: {step.words}{opening}"
-    g = written_out(step.cotangent)
+    g = drawn_form(step.cotangent)
     factor, pattern = (g.value, Number(1)) if isinstance(g, Number) else split_scale(g)
     plain = pattern is identity_seed(step.holder.shape) and step.holder.shape == f.shape
     if step.place < 0:
         diagram = to_diagram(step.expression, variable.ndim)
         return Occurrence(caption, diagram, step.expression)
-    factors = [(written_out(e), labels) for e, labels in step.factors]
+    factors = [(drawn_form(e), labels) for e, labels in step.factors]
     pictures = Pictures(*(e for e, _ in factors), *(() if plain else (g,)))
     network = Factors(pictures.names)
     for label, d in _sizes(step.factors).items():
@@ -327,11 +330,13 @@ def _deleted(f: Expr, variable: Variable, step: _Step, count: int) -> Occurrence
     if constants:
         text = to_text(scale(abs(c), contract([(k, ()) for k in constants], ())))
     row = Row((Term(graph, "−" if c < 0 else "", text),))
-    diagram = sheet([row, *pictures.definitions()], shortened(caption))
+    diagram = sheet([row, *pictures.definitions()], caption)
     return Occurrence(caption, diagram, step.expression)
 
 
 def _brief(e: Expr) -> str:
-    """The text of an expression, cut where it is too long for a sentence."""
-    text = to_text(e)
-    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
+    return heading(e, _SHORT)
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from html import escape
 
+from tensorcalculus.display.html import Html, result
+from tensorcalculus.display.html import text as escape
 from tensorcalculus.explanation.blocks import Block, Cell, Line, Note, Picture, Table
 from tensorcalculus.explanation.record import Explanation
 from tensorcalculus.explanation.rules import Rule
@@ -18,7 +19,7 @@ _KEPT = (4, 4)
 
 def left_to_mathjax(latex: str, display: bool) -> str:
     r"""``\(…\)`` with the characters of HTML escaped; tables hold the lines."""
-    return rf"\({escape(latex, quote=False)}\)"
+    return rf"\({escape(latex)}\)"
 
 
 def page(explanation: Explanation, math: Math | None) -> str:
@@ -33,6 +34,19 @@ def page(explanation: Explanation, math: Math | None) -> str:
             f"</summary>{body}</details>"
         )
     return f'<div class="tc-explanation">{"".join(ways)}</div>'
+
+
+def whole_page(explanation: Explanation) -> str:
+    """A page that needs no other file."""
+    from tensorcalculus.notation.mathml import to_mathml
+
+    title = escape(f"derivatives by {', '.join(explanation.wrt)}")
+    body = result(title, Html(page(explanation, to_mathml)))
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" '
+        f'content="light dark"></head>\n<body>{body}</body></html>\n'
+    )
 
 
 def _blocks(blocks: Sequence[Block], math: Math) -> Iterator[str]:

@@ -69,6 +69,15 @@ class Explanation:
 
         return page(self, math)
 
+    def to_page(self) -> str:
+        """A whole page of HTML that needs no other file; formulas are MathML.
+
+        Raises ImportError, saying what to install, where latex2mathml is missing.
+        """
+        from tensorcalculus.explanation.page import whole_page
+
+        return whole_page(self)
+
     def __repr__(self) -> str:
         return self.to_text()
 

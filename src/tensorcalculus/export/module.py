@@ -15,6 +15,7 @@ from tensorcalculus.compiler.factoring import written
 from tensorcalculus.compiler.program import TYPICAL_SIZE, Program
 from tensorcalculus.compiler.sizes import size_given
 from tensorcalculus.compiler.targets import TARGETS
+from tensorcalculus.display.source_text import SourceText
 from tensorcalculus.errors import InputError, nearest
 from tensorcalculus.export import example, helpers
 from tensorcalculus.export.closure import Kernels, collect
@@ -59,7 +60,7 @@ def write(
     compiled = run if isinstance(run, Compiled) else Compiled(run)
     text = _Module(compiled, language, name, sizes or {}).text()
     if path is None:
-        return text
+        return SourceText(text)
     path = Path(path)
     path.write_text(text, encoding="utf-8")
     return path

@@ -176,7 +176,7 @@ class Environments(Rows):
         return 2.0 * found.multiplications * self.tree.slices
 
     @property
-    def source(self) -> SourceText:
+    def source(self) -> str:
         """The function of the cores, without diagonals, that gives value and gradients."""
         return SourceText(self._backward.source)
 

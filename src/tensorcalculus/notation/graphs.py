@@ -30,9 +30,10 @@ from tensorcalculus.diagrams import (
     joined,
     sheet,
 )
-from tensorcalculus.errors import InputError
+from tensorcalculus.errors import InputError, NotPrintableError
 from tensorcalculus.expr.combination import scale
 from tensorcalculus.expr.contraction import contract, symmetric
+from tensorcalculus.expr.dims import show_shape
 from tensorcalculus.expr.node import (
     Combination,
     Contraction,
@@ -46,6 +47,8 @@ from tensorcalculus.expr.node import (
     dims_of,
     walk,
 )
+from tensorcalculus.expr.operations.matrix_functions import expanded_singular
+from tensorcalculus.expr.rebuild import transform
 from tensorcalculus.notation.factors import Factor, Factors, Labels, squares_in
 from tensorcalculus.notation.indices import LETTERS, fresh_name, spelled_operation
 from tensorcalculus.notation.matrix import Writer
@@ -55,6 +58,8 @@ from tensorcalculus.simplify.engine import written_out
 
 MOST = 200
 """How many tensors a diagram of an expression may have."""
+MOST_LINES = 400
+"""How many lines it may have; more cannot be followed."""
 _MOST_PARTS = 3000
 """How many nodes an expression may have that is looked at."""
 _LARGE, _DEEP = 8, 2
@@ -74,8 +79,8 @@ def to_diagram(e: Expr, derivative_axes: int = 0) -> Diagram:
             f"derivative_axes is {derivative_axes!r}; the expression has {e.ndim} axes, "
             f"so a number from 0 to {e.ndim} is expected"
         )
-    e = within_limit(written_out(e))
-    return sheet(rows_of(e, derivative_axes), shortened(to_text(e)))
+    e = drawn_form(within_limit(e))
+    return sheet(rows_of(e, derivative_axes), heading(e))
 
 
 def rows_of(e: Expr, derivative_axes: int = 0) -> list[Row]:
@@ -85,9 +90,26 @@ def rows_of(e: Expr, derivative_axes: int = 0) -> list[Row]:
     return [Row(whole), *pictures.definitions()]
 
 
-def shortened(text: str) -> str:
-    """A text for the title of a diagram."""
-    return text if len(text) <= _TITLE else f"{text[: _TITLE - 1]}…"
+def drawn_form(e: Expr) -> Expr:
+    """``e`` as it is printed: matrix functions as the factors that they are printed as."""
+    e = within_limit(written_out(e))
+    if any(isinstance(n, Operation) and expanded_singular(n) is not None for n in walk(e)):
+        (e,) = transform([e], _factors_of_singular)
+    return e
+
+
+def _factors_of_singular(node: Expr) -> Expr:
+    product = expanded_singular(node) if isinstance(node, Operation) else None
+    return node if product is None else product
+
+
+def heading(e: Expr, longest: int = _TITLE) -> str:
+    """The text of an expression, cut where it is long; a large network has none."""
+    try:
+        text = to_text(e)
+    except NotPrintableError:
+        return f"a network of shape {show_shape(e.shape)}"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def within_limit(e: Expr) -> Expr:
@@ -124,6 +146,7 @@ class Pictures:
         self.waiting: list[Expr] = []
         self.told: set[str] = set()
         self.count = 0
+        self.lines = 0
         for root in roots:
             self._name_as_text(root)
         self._name_parts(set(roots))
@@ -133,7 +156,10 @@ class Pictures:
     def _name_as_text(self, root: Expr) -> None:
         """Letters that the text of an expression has."""
         writer = Writer(root)
-        form = writer.form(root)
+        try:
+            form = writer.form(root)
+        except NotPrintableError:
+            return
         clauses, names = repeated(form, set(self.taken), Texts().spell)
         family = {
             n: told for told, _ in clauses if told.startswith("(") for n in told[1:-1].split(",")
@@ -312,7 +338,14 @@ class Pictures:
                 parts.append((self.node(e, at, letters, shown, opens, whole=e is defined), at))
         for node, labels in extra:
             parts.append((node, tuple(map(find, labels))))
-        return joined(parts, opens, shown), constants
+        graph = joined(parts, opens, shown)
+        self.lines += len(graph.edges) + len(graph.legs)
+        if self.lines > MOST_LINES:
+            raise InputError(
+                f"the diagram would have more than {MOST_LINES} lines, too many to be read; "
+                "draw a part of the expression"
+            )
+        return graph, constants
 
     # -- nodes -----------------------------------------------------------------------------------
 

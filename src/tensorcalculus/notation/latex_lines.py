@@ -32,23 +32,24 @@ def for_notebooks(e: Expr) -> str | None:
     lines = to_lines(body, names)
     if len(lines) == 1:
         return rf"$\displaystyle {lines[0]}$"
-    set_in_lines = r" \\ ".join(f"& {line}" for line in lines)
-    return rf"$\displaystyle \begin{{aligned}} {set_in_lines} \end{{aligned}}$"
+    # An array, which all converters know; `aligned` is lost on some that make MathML.
+    set_in_lines = r" \\ ".join(rf"\displaystyle {line}" for line in lines)
+    return rf"$\displaystyle \begin{{array}}{{l}} {set_in_lines} \end{{array}}$"
 
 
 def to_lines(body: str, names: list[str], width: int = WIDTH) -> list[str]:
     """A formula and its names in lines; one line where both have room in it."""
     if not names:
         return broken(body, width)
-    where = r"\text{where } "
+    where, beside = r"\text{where } ", r"\qquad\quad {}"
     whole = rf"{body} \quad{where}" + r",\; ".join(names)
     if glyphs(whole) <= width:
         return [whole]
     lines = broken(body, width)
     for k, name in enumerate(names):
         first, *others = broken(name, width)
-        lead = where if k == 0 else r"\phantom{\text{where }} "
-        lines += [lead + first, *(r"\phantom{\text{where }} " + line for line in others)]
+        lead = beside if k else where
+        lines += [lead + first, *(beside + line for line in others)]
         lines[-1] += "," if k + 1 < len(names) else ""
     return lines
 
@@ -56,7 +57,7 @@ def to_lines(body: str, names: list[str], width: int = WIDTH) -> list[str]:
 def glyphs(latex: str) -> int:
     """About how many signs wide a formula is."""
     shown = re.sub(r"\\(?:operatorname|mathrm|text|mathbf)", "", latex)
-    shown = re.sub(r"\\(?:left|right|quad|,|;|!|phantom)", "", shown)
+    shown = re.sub(r"\\(?:left|right|qquad|quad|,|;|!)", "", shown)
     shown = re.sub(r"\\[a-zA-Z]+ ?", "x", shown)
     return len(re.sub(r"[{}^_\s\\]", "", shown))
 

@@ -84,6 +84,8 @@ def _mend(element: Element) -> None:
     if element.tag == "mo" and text.isalpha() and len(text) > 1:
         element.tag = "mi"
         element.attrib.clear()
+    if element.tag == "mtd" and "columnalign" in element.attrib:
+        element.set("style", f"text-align:{element.attrib.pop('columnalign')}")
     if element.get("mathvariant") == "bold":
         element.text = "".join(map(_bold, text))
         del element.attrib["mathvariant"]
@@ -110,7 +112,7 @@ def _bold(letter: str) -> str:
 
 def _row(row: Element) -> None:
     """Thin spaces between a word and what stands beside it, and none behind a sign of a term."""
-    if row.tag not in ("mrow", "math", "mtd", "msqrt"):
+    if row.tag not in ("mrow", "math", "mtd", "mstyle", "msqrt"):
         return
     for part in list(row):
         if part.tag == "mo" and not part.text and part.get("fence"):

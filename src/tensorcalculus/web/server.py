@@ -62,6 +62,7 @@ def serve(
     """
     try:
         import latex2mathml  # noqa: F401
+        import uvicorn  # noqa: F401
 
         from tensorcalculus.web.app import application
         from tensorcalculus.web.guard import is_loopback

@@ -56,7 +56,9 @@ class OperationRow:
     """Whether ``f(A') = f(A)'``."""
     spell: Callable[[str, list[str], tuple], str] = _spell_call
     cubic: float = 0.0
-    """Operations of an m x n matrix over ``m*n*min(m,n)``, for the estimate of costs."""
+    """Operations of an m x n matrix over ``m*n*min(m,n)``, for the estimate of costs; those of a
+    square one by Golub and Van Loan, Matrix Computations.  Of ``inv`` what comes after the factors.
+    """
     sample: str = ""
     """How tests draw the argument: "", "spd", "well" (well conditioned), "sym", "small"."""
 
