@@ -592,5 +592,6 @@ def test_a_server_that_went_away_and_came_back(visit: Visits, served: Any) -> No
     try:
         expect(page.locator("#result-title")).to_have_text("gradient by A")
         expect(page.locator("#trouble")).to_be_hidden()
+        settled(page)  # a server that ends answers what it is at with an error
     finally:
         again.stop()

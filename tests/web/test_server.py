@@ -145,6 +145,8 @@ def test_cost(client: Any) -> None:
     # X*w and X'*r take 2mn each, the difference m, the factor n; the norm 2m, of which r is m.
     assert symbolic["the gradient by w"] == "4*m*n + m + n"
     assert symbolic["both together"] == "4*m*n + 3*m + n"
+    # Sizes are letters, as in shapes; the function of that name is for formulas.
+    assert all("size" not in e["mathml"] for e in cost["expressions"])
     assert [row["sizes"] for row in cost["table"]] == [dict(m=k, n=k) for k in (10, 100, 1000)]
     assert [row["flops"] for row in cost["table"]] == [4 * k * k + 4 * k for k in (10, 100, 1000)]
 

@@ -170,11 +170,11 @@ def _latex(polynomial: Polynomial) -> str:
     """A polynomial in sizes as LaTeX, its sizes spelled as in formulas."""
     from tensorcalculus.expr.dims import Dim, minimum
     from tensorcalculus.expr.dims import dim as dimension
-    from tensorcalculus.expr.node import Size
+    from tensorcalculus.notation.latex_parts import tex_size
 
     def letter(atom: str | tuple[str, Dim, Dim]) -> str:
         d = dimension(atom) if isinstance(atom, str) else minimum(atom[1], atom[2])
-        return spell(Size(d), "latex")
+        return tex_size(str(d))
 
     text = ""
     for atoms, c in polynomial.terms.items():
