@@ -46,3 +46,8 @@ def test_a_wrong_formula_is_refused() -> None:
 def test_no_formula_stands_twice() -> None:
     seen = [(r.f, r.by, r.kind, tuple(r.vars.items())) for rows in TOPICS.values() for r in rows]
     assert len(seen) == len(set(seen))
+
+
+def test_every_topic_stands_on_a_page() -> None:
+    pages = "".join(p.read_text() for p in (REPOSITORY / "docs" / "classical").glob("*.md"))
+    assert [topic for topic in TOPICS if f'table("{topic}")' not in pages] == []

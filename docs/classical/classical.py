@@ -136,10 +136,11 @@ def table(topic: str) -> Any:
     lines = ["| | the literature; what one types → what the library prints |", "| --- | --- |"]
     for row in formulas()[topic]:
         error, typed, printed = row.error(), _typed(row), str(row.derived())
+        source = row.source.replace(" (", "\u00a0(")
         near = len(typed) + len(printed) < ONE_LINE
         note = f"<br><small>{row.note}</small>" if row.note else ""
         lines.append(
-            f"| <span title='largest difference {error:.0e}'>✓</span> <small>{row.source}</small> "
+            f"| <span title='largest difference {error:.0e}'>✓</span> <small>{source}</small> "
             f"| ${_math(row.latex)}$<br>{typed}{' ' if near else '<br>'}→ `{printed}`{note} |"
         )
     return Markdown("\n".join(lines))
@@ -156,9 +157,11 @@ def _math(latex: str) -> str:
 
 def _typed(row: Formula) -> str:
     """The function, its variable, and what was declared."""
-    names = " ".join(f"`{name}`" for name in row.by.split())
+    by = row.by.split()
+    times = ["", "twice ", "three times "][len(by) - 1] if len(set(by)) == 1 else ""
+    names = " and ".join(f"`{name}`" for name in dict.fromkeys(by))
     how = {
-        "derivative": f"by {names}",
+        "derivative": f"{times}by {names}",
         "full": f'by {names}, `symmetry="full"`',
         "differential": "differential",
         "jvp": f"by {names} along `{row.along}`",

@@ -31,7 +31,8 @@ def spelled(text: str, known: Known, args: list[np.ndarray]) -> np.ndarray:
     for k, _ in enumerate(args):
         text = text.replace("·", f"arg_{k}", 1)
     data = known | {f"arg_{k}": a for k, a in enumerate(args)}
-    words = set(re.findall(r"\w+", text))
+    body, _, told = text.partition(" where ")
+    words = set(re.findall(r"\w+", told.partition("=")[2] if told else body))
     shapes = {n: " ".join(map(str, np.shape(a))) for n, a in data.items() if n in words}
     f = parsed(text, tuple(shapes.items()))
     sizes = {n: known.sizes[n] for n in re.findall(r"[a-z]+", text) if n in known.sizes}
@@ -117,8 +118,11 @@ def picture_value(picture: Picture, known: Known) -> np.ndarray:
     for term in picture:
         number = 1.0
         if term.factor:
-            f = tc.parse(term.factor.replace("size(", "("), **dict.fromkeys(known.sizes, ""))
-            number = f(**{n: float(known.sizes[n]) for n in f.variables})
+            # All names in a number are sizes.
+            text = re.sub(
+                r"[a-z]+", lambda m: str(known.sizes.get(m[0], m[0])), term.factor
+            ).replace("size(", "(")
+            number = tc.parse(text)()
         value = number * graph_value(term.graph, known)
         total = total - value if term.sign == "−" else total + value
     return np.asarray(total)

@@ -7,6 +7,7 @@ import time
 import networkx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, reject, settings
 from reading import declared, legible, shown_value
 from test_cases import CASES, SIZES, draw
 
@@ -14,7 +15,10 @@ import tensorcalculus as tc
 import tensorcalculus.networks as tn
 from tensorcalculus.diagrams import Graph
 from tensorcalculus.errors import InputError
+from tensorcalculus.expr.node import Expr
 from tensorcalculus.notation.graphs import MOST
+from tensorcalculus.random_data import draw_sizes
+from tensorcalculus.testing import expressions, values_for
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
@@ -30,6 +34,21 @@ def test_cases_are_drawn_as_they_are(case: dict) -> None:
         assert drawn.svg == e.draw(k).svg
         shown = shown_value(drawn, values, SIZES)
         np.testing.assert_allclose(shown, e(**values), rtol=1e-8, atol=1e-8)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(expressions(max_nodes=8))
+def test_random_expressions_are_drawn_as_they_are(f: Expr) -> None:
+    try:
+        values = values_for(f)
+    except InputError:
+        reject()
+    arrays = {n: values[n] for n in f.variables}
+    drawn = f.draw()
+    assert drawn.svg == f.draw().svg
+    with np.errstate(all="ignore"):
+        shown = shown_value(drawn, arrays, draw_sizes(f, {}, {}, 0)[0])
+        np.testing.assert_allclose(shown, f(**values), rtol=1e-6, atol=1e-6)
 
 
 CP = {"T": "i j k", "A": "i r", "B": "j r", "C": "k r"}
@@ -71,6 +90,12 @@ def test_letters_are_those_of_the_text() -> None:
     h = tc.parse("sum(log(1+exp(-y.*(X*w))))").hessian("w")
     assert str(h).endswith("where s = sigmoid(-y.*(X*w))")
     assert [row.heading for row in h.draw(2).rows] == ["", "where s ="]
+
+
+def test_parts_of_a_decomposition_share_a_row() -> None:
+    f = tc.parse("V.^2*tanh(d) where R = tanh(X)+Y, (d,V) = eigh(R)", X="n n sym", Y="n n sym")
+    headings = [row.heading.split(" ", 1)[-1] for row in f.draw().rows]
+    assert sum(h.endswith("= eigh of") for h in headings) == 1
 
 
 def test_terms_have_signs_and_numbers() -> None:

@@ -68,7 +68,6 @@ class Visit:
     """A page that is looked at, and what went wrong on it."""
 
     page: Any
-    address: str
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -124,13 +123,15 @@ def visit(served: Serving, chromium: Any) -> Iterator[Callable[..., Any]]:
     def open_page(
         fragment: str = "", width: int = 1280, height: int = 900, server: Any = None, **more: Any
     ) -> Any:
-        context = chromium.new_context(viewport={"width": width, "height": height}, **more)
+        address = (server or served).address
+        size = {"width": width, "height": height}
+        context = chromium.new_context(viewport=size, base_url=address, **more)
         context.set_default_timeout(15_000)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         context.add_init_script(WATCH)
         page = context.new_page()
-        visits.append(Visit(page, (server or served).address))
-        page.goto(visits[-1].address + "/" + fragment)
+        visits.append(Visit(page))
+        page.goto("/" + fragment)
         return page
 
     yield open_page

@@ -125,7 +125,7 @@ class _Drawing:
             for leg in graph.legs:
                 if not leg.summed:
                     port = self._port(leg.node, leg.axis)
-                    wish = self.places.outwards[leg.node] if port.wish is None else port.wish
+                    wish = self._wishes(leg.node)[leg.place] if port.wish is None else port.wish
                     self.piece.ports[leg.place] = port._replace(wish=wish)
         self._draw_legs([leg for leg in graph.legs if leg.summed or not through])
         if not through:
@@ -300,7 +300,7 @@ class _Drawing:
         ends = (points[0], points[-1])
         self.piece.strokes.append(Stroke(kind, ends if straight else tuple(points), marked, label))
         for (x, y), (u, v) in pairwise(ends if straight else points):
-            steps = max(3, int(math.hypot(u - x, v - y) / 6))
+            steps = max(3, int(math.hypot(u - x, v - y) / 8))
             for t in range(1, steps):
                 p, q = x + t / steps * (u - x), y + t / steps * (v - y)
                 self.piece.taken.append((p - 1, q - 1, p + 1, q + 1))
@@ -324,26 +324,31 @@ class _Drawing:
 
     def _draw_legs(self, legs: Sequence[Leg]) -> None:
         for k in range(len(self.graph.nodes)):
-            own = sorted((leg for leg in legs if leg.node == k), key=lambda g: g.summed)
-            wish = self.places.outwards[k]
-            spread = [leg for leg in own if not leg.summed]
-            alone = not any(k in (e.a, e.b) for e in self.graph.edges) and len(spread) > 2
-            both = sum(not leg.summed for leg in own) == 2
-            vertical = both and abs(math.cos(wish)) < 1e-6
-            for n, leg in enumerate(own):
+            wishes = self._wishes(k)
+            for leg in sorted((g for g in legs if g.node == k), key=lambda g: g.summed):
                 port = self._port(k, leg.axis)
                 known = self.piece.angles.get(port.end.box, [])
-                if vertical and not leg.summed:
-                    wish = DOWN if n else UP
-                elif both and not leg.summed and wish == LEFT and n:
-                    wish = RIGHT
-                elif alone and not leg.summed:
-                    # From left to right below the node.
-                    wish = math.pi * (1 - (n + 1) / (len(spread) + 1))
-                elif leg.summed and known:
+                wish = wishes.get(leg.place, self.places.outwards[k])
+                if leg.summed and known:
                     wish = known[0] + math.pi
-                given = wish if port.wish is None or (leg.summed and known) else port.wish
-                self._draw_leg(k, leg, port, self._free(port.end, given))
+                elif port.wish is not None:
+                    wish = port.wish
+                self._draw_leg(k, leg, port, self._free(port.end, wish))
+
+    def _wishes(self, k: int) -> dict[int, float]:
+        """The directions in which the open legs of a node leave best, by their places."""
+        places = [leg.place for leg in self.graph.legs if leg.node == k and not leg.summed]
+        wish = self.places.outwards[k]
+        found = dict.fromkeys(places, wish)
+        if len(places) == 2 and abs(math.cos(wish)) < 1e-6:
+            found = dict(zip(places, (UP, DOWN), strict=True))
+        elif len(places) == 2 and wish == LEFT:
+            found = dict(zip(places, (LEFT, RIGHT), strict=True))
+        elif len(places) > 2 and not any(k in (e.a, e.b) for e in self.graph.edges):
+            # From left to right below the node.
+            step = math.pi / (len(places) + 1)
+            found = {p: math.pi - step * (n + 1) for n, p in enumerate(places)}
+        return found
 
     def _draw_leg(self, k: int, leg: Leg, port: Port, angle: float) -> None:
         marked = self._marked(k) or leg.derivative
@@ -400,7 +405,7 @@ class _Drawing:
         """Each text at the first of its places that covers least."""
         piece = self.piece
         taken = Boxes(piece.taken)
-        order = {"axis": 0, "title": 1}
+        order = {"title": 0, "axis": 1}
         for kind, text, options, marked in sorted(
             piece.waiting, key=lambda w: order.get(w.kind, 2)
         ):
@@ -443,7 +448,7 @@ def _size(node: Node, inside: Piece | None) -> Point:
     if inside is None:
         return max(HEIGHT, LETTER * len(shown(node.name)) + 12), HEIGHT
     left, top, right, bottom = inside.extent()
-    width = max(right - left, text_width("title", shown(node.name))) + 2 * _PAD
+    width = max(right - left, text_width("title", shown(node.name)) + 16) + 2 * _PAD
     # The line on which the content stands is in the middle, on that of the nodes outside.
     half = max(_PAD + bottom, _PAD - top + (_TITLE if node.name else 0.0), HEIGHT / 2)
     return width, 2 * half

@@ -97,8 +97,8 @@ def at_start(start: Point, angle: float) -> tuple[Point, ...]:
     """Places for the number of an axis, beside the start of its line."""
     c, s = math.cos(angle), math.sin(angle)
     return tuple(
-        (start[0] + r * c + 6 * t * s, start[1] + r * s - 6 * t * c)
-        for r in (6, 10, 14)
+        (start[0] + r * c + w * t * s, start[1] + r * s - w * t * c)
+        for w, r in ((6, 6), (6, 10), (6, 14), (6, 19), (6, 24), (9, 10), (9, 18))
         for t in ((-1, 1) if c < -1e-9 or (abs(c) <= 1e-9 and s > 0) else (1, -1))
     )
 

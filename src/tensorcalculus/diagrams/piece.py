@@ -120,7 +120,9 @@ class Piece:
     def extent(self) -> Box:
         """What the piece covers, waiting texts at their first places."""
         boxes = [*self.taken, *self.nodes]
-        boxes += [text_box(w.kind, w.text, p) for w in self.waiting for p in w.options[:2]]
+        for w in self.waiting:
+            first = w.options[: 6 if w.kind == "axis" else 2]
+            boxes += [text_box(w.kind, w.text, p) for p in first]
         return around(boxes) if boxes else (0.0, 0.0, 0.0, 0.0)
 
     def add(self, text: Text) -> None:
@@ -150,6 +152,11 @@ class Piece:
             (x, y), (u, v) = point((b[0], b[1])), point((b[2], b[3]))
             return (min(x, u), y, max(x, u), v)
 
+        def boxes(many: list[Box]) -> list[Box]:
+            if sign > 0:  # by far the most there is to move
+                return [(a + dx, b + dy, c + dx, d + dy) for a, b, c, d in many]
+            return list(map(box, many))
+
         def angle(a: float) -> float:
             return a if sign > 0 else math.pi - a
 
@@ -158,8 +165,8 @@ class Piece:
             [s._replace(points=tuple(map(point, s.points))) for s in self.strokes],
             [t._replace(at=point(t.at)) for t in self.texts],
             [w._replace(options=tuple(map(point, w.options))) for w in self.waiting],
-            list(map(box, self.taken)),
-            list(map(box, self.nodes)),
+            boxes(self.taken),
+            boxes(self.nodes),
             {box(b): list(map(angle, a)) for b, a in self.angles.items()},
             {
                 k: Port(

@@ -20,7 +20,7 @@ from tensorcalculus.calculus.sweep import (
 )
 from tensorcalculus.diagrams import Diagram, Node, Open, Row, Term, sheet
 from tensorcalculus.errors import InputError
-from tensorcalculus.expr.combination import scale, split_scale
+from tensorcalculus.expr.combination import is_zero, scale, split_scale
 from tensorcalculus.expr.context import remember
 from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.node import (
@@ -292,14 +292,19 @@ def _deleted(f: Expr, variable: Variable, step: _Step, count: int) -> Occurrence
     g = drawn_form(step.cotangent)
     factor, pattern = (g.value, Number(1)) if isinstance(g, Number) else split_scale(g)
     plain = pattern is identity_seed(step.holder.shape) and step.holder.shape == f.shape
-    if step.place < 0:
+    if is_zero(step.cotangent):
+        caption += f"; the derivative by {_brief(step.holder)} is 0"
+    if step.place < 0 or is_zero(step.cotangent):
         diagram = to_diagram(step.expression, variable.ndim)
         return Occurrence(caption, diagram, step.expression)
     factors = [(drawn_form(e), labels) for e, labels in step.factors]
-    pictures = Pictures(*(e for e, _ in factors), *(() if plain else (g,)))
+    pictures = Pictures(*(e for e, _ in factors), *(() if plain else (g,)), beside=f)
     network = Factors(pictures.names)
     for label, d in _sizes(step.factors).items():
         network.new(d, label)
+    for label, d in zip(step.out, step.holder.shape, strict=True):
+        if label not in network.parent:
+            network.new(d, label)
     lead = tuple(network.new(d) for d in (() if plain else f.shape))
     pairs: list[Factor] = []
     place = 0
@@ -309,9 +314,6 @@ def _deleted(f: Expr, variable: Variable, step: _Step, count: int) -> Occurrence
             pairs.append((e, labels))
         else:
             pairs += network.flattened(e, labels)
-    for label, d in zip(step.out, step.holder.shape, strict=True):
-        if label not in network.parent:
-            network.new(d, label)
     open_labels = step.out if plain else lead
     texts = pictures.axis_texts(f.shape)
     opens = [Open(i, t) for i, t in zip(open_labels, texts, strict=True)]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import chain, count, islice
 
 from tensorcalculus.diagrams import (
     Diagram,
@@ -50,6 +51,7 @@ from tensorcalculus.expr.node import (
 from tensorcalculus.expr.operations.matrix_functions import expanded_singular
 from tensorcalculus.expr.rebuild import transform
 from tensorcalculus.notation.factors import Factor, Factors, Labels, squares_in
+from tensorcalculus.notation.forms import Call
 from tensorcalculus.notation.indices import LETTERS, fresh_name, spelled_operation
 from tensorcalculus.notation.matrix import Writer
 from tensorcalculus.notation.naming import repeated
@@ -114,8 +116,8 @@ def heading(e: Expr, longest: int = _TITLE) -> str:
 
 def within_limit(e: Expr) -> Expr:
     """``e`` itself, or InputError where it is too large to be drawn."""
-    for count, _ in enumerate(walk(e)):
-        if count >= _MOST_PARTS:
+    for parts, _ in enumerate(walk(e)):
+        if parts >= _MOST_PARTS:
             raise InputError(
                 f"the expression has more than {_MOST_PARTS} parts, too many to be drawn "
                 f"(a diagram has at most {MOST} tensors); draw a part of it"
@@ -132,13 +134,20 @@ class Pictures:
         What is drawn.
     chosen
         A variable whose occurrences are marked.
+    beside
+        An expression whose names no letter may have either.
     """
 
-    def __init__(self, *roots: Expr, chosen: Variable | None = None) -> None:
+    def __init__(
+        self, *roots: Expr, chosen: Variable | None = None, beside: Expr | None = None
+    ) -> None:
         self.chosen = chosen
         self.nodes = list(walk(*roots))
-        self.taken = {n.name for n in self.nodes if isinstance(n, Variable)}
-        self.taken |= {s for n in self.nodes for d in dims_of(n) for s in d.symbols()}
+        named = self.nodes if beside is None else list(walk(*roots, beside))
+        self.taken = {n.name for n in named if isinstance(n, Variable)}
+        self.taken |= {s for n in named for d in dims_of(n) for s in d.symbols()}
+        self.row_letters: set[str] = set()
+        """Index letters of the row that is being made."""
         self.letters = [c for c in LETTERS if c not in self.taken]
         self.names: dict[Expr, str] = {}
         self.families: dict[str, tuple[str, Expr]] = {}
@@ -162,14 +171,17 @@ class Pictures:
             return
         clauses, names = repeated(form, set(self.taken), Texts().spell)
         family = {
-            n: told for told, _ in clauses if told.startswith("(") for n in told[1:-1].split(",")
+            name: f"{told} = {made.name} of"
+            for told, made in clauses
+            if told.startswith("(") and isinstance(made, Call)
+            for name in told[1:-1].split(",")
         }
         for node in walk(root):
             name = names.get(id(writer.done[node]))
             if name is None or node in self.names or node is root or name in self.names.values():
                 continue
             if name in family and isinstance(node, Operation):
-                self.families[name] = (f"{family[name]} = {node.row.name.split('_')[0]} of", node)
+                self.families[name] = (family[name], node)
             if not self.is_leaf(node):
                 self.names[node] = name
         self.taken |= set(self.names.values())
@@ -225,8 +237,8 @@ class Pictures:
 
     def is_leaf(self, e: Expr) -> bool:
         """Whether an expression is drawn as one node, with its text in it."""
-        if isinstance(e, (Variable, Number, Size)) or not e.names:
-            return not isinstance(e, (Contraction, Combination)) or not e.ndim
+        if isinstance(e, (Variable, Number, Size)) or not (e.names or e.ndim):
+            return True
         if not isinstance(e, (Map, Operation)):
             return False
         plain = all(
@@ -238,7 +250,7 @@ class Pictures:
             )
             for a in e.args
         )
-        return plain and len(_spelled(e)) <= _SHORT
+        return plain and (not e.args or len(_spelled(e)) <= _SHORT)
 
     def opened(self, shape: Shape, derivative_axes: int = 0) -> list[Open]:
         """Open legs for the axes of a shape; labels are the numbers of the axes."""
@@ -250,11 +262,15 @@ class Pictures:
         """Sizes, with an index letter in front where they do not tell the axes apart."""
         if len(set(shape)) == len(shape) and all(d.symbol for d in shape):
             return [str(d) for d in shape]
-        return [f"{i}:{d}" for i, d in zip(self._fresh_letters(len(shape), ()), shape, strict=True)]
+        return [f"{i}:{d}" for i, d in zip(self._fresh_letters(len(shape)), shape, strict=True)]
 
-    def _fresh_letters(self, n: int, used: Sequence[str]) -> list[str]:
-        found = [c for c in self.letters if c not in used][:n]
-        return found + [f"i{k}" for k in range(1, n - len(found) + 1)]
+    def _fresh_letters(self, n: int) -> list[str]:
+        """Index letters that the row does not have yet."""
+        numbered = (f"i{k}" for k in count(1))
+        free = (c for c in chain(self.letters, numbered) if c not in self.row_letters | self.taken)
+        found = list(islice(free, n))
+        self.row_letters.update(found)
+        return found
 
     # -- pictures --------------------------------------------------------------------------------
 
@@ -267,6 +283,7 @@ class Pictures:
             if name in self.told:
                 continue
             self.told.add(name)
+            self.row_letters = set()
             word = "and" if rows else "where"
             if name in self.families:
                 heading, node = self.families[name]
@@ -413,7 +430,7 @@ class Pictures:
         told = {leg.label: leg.text.removeprefix("∂").split(":")[0] for leg in opens}
         for i in at:
             if not told.get(i) and not letters.get(i):
-                letters[i] = self._fresh_letters(1, list(letters.values()))[0]
+                letters[i] = self._fresh_letters(1)[0]
                 shown[i] = f"{letters[i]}:{shown[i]}"
         return [told.get(i) or letters[i] for i in at]
 

@@ -13,6 +13,7 @@ from tensorcalculus.errors import TensorCalculusError
 from tensorcalculus.expr.words import kind, properties
 from tensorcalculus.notation.declare import declare
 from tensorcalculus.notation.elaborate import parse
+from tensorcalculus.notation.syntax import parse_syntax, walk_names
 from tensorcalculus.task import Task, layout, repeated, symmetry, unused
 from tensorcalculus.web.parts import MADE, notations
 from tensorcalculus.web.query import limit_record
@@ -75,7 +76,7 @@ def answer(query: Query) -> Iterator[tuple[str, Any]]:
     """
     work = _Work(query)
     yield "formula", notations(work.function)
-    yield "variables", work.variables()
+    yield "variables", work.records()
     yield "unused", list(work.task.unused)
     yield "wrt", list(work.task.wrt)
     yield "order", work.task.order
@@ -103,15 +104,19 @@ class _Work:
         for name, spec in query.declarations.items():
             self.declared[name] = _blamed(f"declarations.{name}", declare, name, spec)
         self.function: Expr = _blamed("formula", parse, query.formula, self.declared)
-        names = query.wrt or tuple(self.function.variables)[:1]
+        known = self.function.variables
+        written = walk_names(parse_syntax(query.formula))
+        self.variables = {n: known[n] for n in dict.fromkeys((*written, *known)) if n in known}
+        """In the order in which the formula has them."""
+        names = query.wrt or tuple(self.variables)[:1]
         for name in names:
             _blamed("wrt", find_variable, self.function, name)
-        order = None if len(names) > 1 and query.order == 1 else query.order
+        order = None if not names or (len(names) > 1 and query.order == 1) else query.order
         wrt = _blamed("order", repeated, names, order)
         known = unused(self.function, self.declared)
         self.task = Task(query.formula, self.function, wrt, query.symmetry, known)
 
-    def variables(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, Any]]:
         return [
             {
                 "name": name,
@@ -121,7 +126,7 @@ class _Work:
                 "declared": name in self.declared,
                 "properties": properties(v),
             }
-            for name, v in self.function.variables.items()
+            for name, v in self.variables.items()
         ]
 
 

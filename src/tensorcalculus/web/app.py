@@ -29,6 +29,8 @@ STATIC = Path(__file__).parent / "static"
 CACHE_BYTES = 32 * 2**20
 GRACE_SECONDS = 1.0
 """What a query may still take when nobody waits for it any more: its answer may be asked again."""
+GONE = 499
+"""The status of an answer that nobody reads."""
 _STATUS = {guard.TooLarge: 413, guard.TooSlow: 408, guard.WrongType: 415}
 
 
@@ -48,6 +50,7 @@ def application(
     """
     pool = Pool(workers, limits or Limits())
     cache = AnswerCache(CACHE_BYTES)
+    asked = _Asked(pool)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -60,6 +63,8 @@ def application(
     async def derive(request: Request) -> Response:
         try:
             query = read_query(await guard.read_body(request))
+        except ClientDisconnect:
+            return Response(status_code=GONE)
         except QueryError as error:
             record = limit_record(str(error), "RequestError")
             return _json(_STATUS.get(type(error), 400), {"error": {**record, "field": error.field}})
@@ -67,7 +72,9 @@ def application(
         known = cache.get(key)
         if known is None:
             try:
-                reply = await _while_wanted(request, pool, key)
+                reply = await asked.while_wanted(request, key)
+            except ClientDisconnect:
+                return Response(status_code=GONE)
             except Busy:
                 answer = refused(429, "the server has enough to do; ask again in a second", "Busy")
                 answer.headers["retry-after"] = "1"
@@ -106,24 +113,46 @@ def application(
     return app
 
 
-async def _while_wanted(request: Request, pool: Pool, key: bytes) -> Reply:
-    """The reply of the pool, given up when the client has gone.
+class _Asked:
+    """Queries that are being answered, each asked once however many want the answer."""
 
-    What waits is dropped at once.  What is being made gets a moment, as who types on goes away
-    with every letter, and a new worker costs more than most answers.
-    """
-    asked = asyncio.ensure_future(pool.ask(key))
-    gone = asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not asked.done():
-            await asyncio.wait({asked}, timeout=GRACE_SECONDS)
-        if not asked.done():
-            raise ClientDisconnect
-        return asked.result()
-    finally:
-        asked.cancel()
-        gone.cancel()
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.replies: dict[bytes, asyncio.Task[Reply]] = {}
+        self.wanted: dict[bytes, int] = {}
+
+    async def while_wanted(self, request: Request, key: bytes) -> Reply:
+        """The reply of the pool, given up when all clients that want it have gone.
+
+        Work gets a moment then, as who types on goes away with every letter: most answers come
+        within it and are remembered, and a new worker costs more than they do.
+        """
+        reply = self.replies.get(key)
+        if reply is None:
+            reply = self.replies[key] = asyncio.ensure_future(self.pool.ask(key))
+            reply.add_done_callback(lambda done: self._end(key, done))
+        self.wanted[key] = self.wanted.get(key, 0) + 1
+        gone = asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait({reply, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not reply.done():
+                await asyncio.wait({reply}, timeout=GRACE_SECONDS)
+            if not reply.done():
+                raise ClientDisconnect
+            return reply.result()
+        finally:
+            gone.cancel()
+            self.wanted[key] -= 1
+            if not self.wanted[key]:
+                del self.wanted[key]
+                reply.cancel()
+                self._end(key, reply)
+
+    def _end(self, key: bytes, reply: asyncio.Task[Reply]) -> None:
+        if self.replies.get(key) is reply:
+            del self.replies[key]
+        if reply.done() and not reply.cancelled():
+            reply.exception()  # known, should nobody be there to hear of it
 
 
 async def _gone(request: Request) -> None:

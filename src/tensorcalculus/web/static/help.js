@@ -36,7 +36,7 @@ export function prepareHelp(onInsert) {
       const put = button(call, () => {
         dialog.close();
         onInsert(f);
-      }, { title: "Put it into the formula" });
+      });
       const meaning = f.meaning + (f.aliases?.length ? `; also ${f.aliases.join(", ")}` : "");
       const head = f.group !== group && !words.length ? [make("li", { className: "group" }, f.group)] : [];
       group = f.group;

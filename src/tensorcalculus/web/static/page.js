@@ -268,8 +268,6 @@ function showRows() {
     work.declarations = spec === null ? others : { ...others, [name]: spec };
     changed({ rest: REST });
   });
-  byId("variables-note").textContent = rows.length
-    ? "Inferred from the formula; change what is not meant so." : "They appear as the formula is typed.";
   byId("variables-short").textContent = rows.map((r) => (r.spec ? `${r.name}: ${r.spec}` : r.name)).join(", ");
   if (wrong) byId("variables-card").open = true;
 }
@@ -308,7 +306,7 @@ function showError(what) {
   const line = byId("error");
   line.classList.remove("stale");
   line.hidden = false;
-  line.replaceChildren(...worded(`${what.message[0].toUpperCase()}${what.message.slice(1)}`));
+  line.replaceChildren(...worded(what.message[0].toUpperCase() + what.message.slice(1)));
   if (!answer) showNothing("The result appears as soon as the formula can be read.");
   field.setAttribute("aria-invalid", "true");
   const hint = what.hint ?? "";

@@ -16,10 +16,10 @@ export function showPanel(panel, name, record) {
     return;
   }
   panel.replaceChildren(...SHOW[name](record));
-  panel.querySelectorAll(".math, .wide, .code, .diagram").forEach(reachable);
+  panel.querySelectorAll(".wide, .code, .diagram, .tc-table, .tc-steps td").forEach(reachable);
 }
 
-const problem = (words) => make("p", { className: "error" }, ...worded(words));
+const problem = (words) => make("p", { className: "problem" }, ...worded(words[0].toUpperCase() + words.slice(1)));
 
 const SHOW = { steps, diagram, code, check, cost };
 
@@ -27,14 +27,13 @@ const SHOW = { steps, diagram, code, check, cost };
 const opened = new Map();
 
 function steps({ html }) {
-  const box = make("div", { className: "wide" });
-  box.append(fragment(html));
-  for (const way of box.querySelectorAll(".tc-way")) {
+  const shown = fragment(html);
+  for (const way of shown.querySelectorAll(".tc-way")) {
     const title = way.firstChild.textContent;
     way.open = opened.get(title) ?? way.open;
     way.firstChild.addEventListener("click", () => opened.set(title, !way.open));
   }
-  return [box];
+  return [shown];
 }
 
 function diagram(record) {

@@ -72,7 +72,7 @@ function newRow(name, onChange) {
   const reset = button("reset", () => {
     select.focus();
     onChange(name, null);
-  }, { className: "reset quiet", title: "Back to what the formula says", "aria-label": `reset ${name} to inferred` });
+  }, { className: "reset" });
   const row = make("div", { className: "variable", role: "group", "aria-label": `variable ${name}`, data: { name } },
     make("span", { className: "name" }, name), select, make("span", { className: "tag" }, "inferred"), reset, sizes,
     make("p", { className: "wrong", hidden: true }));
@@ -96,10 +96,11 @@ function fill(row, { name, spec, declared, unused, wrong }) {
   row.dataset.spec = spec;
   const parsed = readSpec(spec);
   const kind = kindOf(parsed);
-  row.querySelector(".reset").hidden = !declared;
-  row.querySelector(".reset").textContent = unused ? "remove" : "reset";
-  const tag = row.querySelector(".tag");
-  tag.hidden = declared;
+  const reset = row.querySelector(".reset");
+  reset.textContent = unused ? "remove" : "reset";
+  reset.setAttribute("aria-label", `${reset.textContent} ${name}`);
+  reset.hidden = !declared;
+  row.querySelector(".tag").hidden = declared;
   const message = row.querySelector(".wrong");
   message.textContent = wrong ?? (unused ? "declared, but not in the formula" : "");
   message.hidden = !message.textContent;
