@@ -212,3 +212,8 @@ def test_no_warning_from_reading():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tc.parse("0*x+zeros(4)", x="4")
+
+
+def test_where_defines_before_it_uses() -> None:
+    with pytest.raises(tc.ParseError, match="z is used before where defines it"):
+        tc.parse("(y-1)^2 where y = sin(z), z = 2*a'*b")

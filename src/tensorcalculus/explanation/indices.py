@@ -19,7 +19,6 @@ from tensorcalculus.expr.contraction import contract
 from tensorcalculus.expr.node import Expr, Variable
 from tensorcalculus.notation.index_latex import index_latex
 from tensorcalculus.notation.indices import entry
-from tensorcalculus.notation.latex_parts import tex_indices, tex_name
 from tensorcalculus.simplify.engine import simplify
 
 MATRIX = rules.Rule("in matrix notation")
@@ -142,7 +141,7 @@ def _text(name: str, at: Sequence[str]) -> str:
 
 
 def _latex(name: str, at: Sequence[str]) -> str:
-    return f"{tex_name(name)}_{{{tex_indices(at)}}}" if at else tex_name(name)
+    return index_latex(_text(name, at))
 
 
 def _result(stages: Stages, v: Variable, found: Expr | None, derivative: Expr) -> Iterator[Block]:

@@ -346,6 +346,10 @@ class Reading:
             for name in binding.names:
                 if name in self.declared:
                     raise ParseError(f"{name} is declared a variable and also defined by where")
+                if name in self.met:
+                    raise ParseError(
+                        f"{name} is used before where defines it; put its definition first"
+                    )
             if len(binding.names) == 1:
                 parts = [self.value(binding.value)]
             else:
