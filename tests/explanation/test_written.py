@@ -187,3 +187,10 @@ def test_page_of_the_command_line() -> None:
     pytest.importorskip("latex2mathml")
     page = run("x'*A*x", "--wrt", "x", "--as", "html")
     assert page.startswith("<!doctype html>") and "<math" in page and "<script" not in page
+
+
+def test_names_of_the_user_are_not_taken() -> None:
+    told = tc.explain("dx'*x+x_bar", "x", x="3", dx="3", x_bar="")
+    text = told.to_text()
+    assert "df = dx:dx_2" in text  # the first is the user's
+    assert re.search(r"x_bar_2\s+f_bar\*dx", text)

@@ -19,7 +19,6 @@ from tensorcalculus.explanation.blocks import Block, Cell, Note, Table
 from tensorcalculus.explanation.formulas import (
     Formula,
     derivative_name,
-    differential_name,
     named,
 )
 from tensorcalculus.explanation.stages import Stage, Stages
@@ -71,7 +70,7 @@ def _forward(stages: Stages, numbers: _Numbers | None) -> Iterator[tuple[Cell, .
 def _local(stages: Stages, stage: Stage) -> Cell:
     """Partial derivatives for numbers; for tensors the differential, which is no longer."""
     if stage.letter.ndim or any(v.ndim for v in stage.inner):
-        left = differential_name(stage.letter)
+        left = stages.differential(stage.letter)
         if stage.letter.ndim:
             right = stages.formula(_short(stage, stages.change(stage)))
         else:
@@ -96,7 +95,7 @@ def _adjoints(stages: Stages) -> dict[Variable, Expr]:
     """The adjoint of every letter and variable in those of the parts that use it."""
     found: dict[Variable, list[Expr]] = {}
     for stage in reversed(stages):
-        for v, part in stages.pulled(stage, adjoint(stage.letter)).items():
+        for v, part in stages.pulled(stage, stages.adjoint(stage.letter)).items():
             found.setdefault(v, []).append(_short(stage, part))
     order = [*(s.letter for s in reversed(stages)), *stages.targets]
     return {v: simplify(add([(1, p) for p in found[v]])) for v in order if v in found}
@@ -107,13 +106,8 @@ def _shown(stages: Stages, v: Variable, e: Expr) -> Formula:
     users = [s for s in reversed(stages) if v in s.inner]
     if any(x.ndim for s in users for x in (s.letter, *s.inner)):
         return stages.formula(e)
-    slopes = [(adjoint(s.letter), _short(s, stages.pulled(s, None)[v])) for s in users]
+    slopes = [(stages.adjoint(s.letter), _short(s, stages.pulled(s, None)[v])) for s in users]
     return stages.pairings(slopes)
-
-
-def adjoint(v: Variable) -> Variable:
-    """``Z_bar``."""
-    return Variable(f"{v.name}_bar", v.shape)
 
 
 def _backward(
@@ -128,10 +122,10 @@ def _backward(
             e = simplify(project(e, 0, v))
         rows.append((v, _shown(stages, v, e), e))
     for v, shown, e in rows:
-        row: list[Cell] = [named(adjoint(v).name), shown]
+        row: list[Cell] = [named(stages.adjoint(v).name), shown]
         if numbers is not None:
-            numbers.back(adjoint(v), e)
-            row.append(numbers.shown(adjoint(v).name))
+            numbers.back(stages.adjoint(v), e)
+            row.append(numbers.shown(stages.adjoint(v).name))
         yield tuple(row)
 
 

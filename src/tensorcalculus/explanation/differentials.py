@@ -16,8 +16,6 @@ from tensorcalculus.explanation.blocks import Block, Line, Note
 from tensorcalculus.explanation.formulas import (
     Formula,
     derivative_name,
-    differential_name,
-    direction,
     is_letter,
     named,
 )
@@ -48,7 +46,7 @@ def definitions(stages: Stages) -> Iterator[Block]:
 def _scalar(stages: Stages, derivatives: Sequence[Expr]) -> Iterator[Block]:
     yield from definitions(stages)
     last = stages[-1]
-    left = differential_name(last.letter)
+    left = stages.differential(last.letter)
     found = stages.pulled(last, None)
     carried: dict[Variable, Expr] = dict(found)
     yield from _one_side(
@@ -64,13 +62,13 @@ def _scalar(stages: Stages, derivatives: Sequence[Expr]) -> Iterator[Block]:
         if g is None:
             continue
         if not is_letter(g) and len(stages.formula(g).text) > _LONG:
-            name = stages.cotangent(stage.letter, prefix="G_")
+            name = stages.cotangent(stage.letter)
             yield Line(named(name.name), stages.formula(g), ())
             known[name] = stages.whole(g, known)
             g = name
         put_in = [
             (g, stages.change(stage)),
-            *((h, direction(v)) for v, h in carried.items()),
+            *((h, stages.direction(v)) for v, h in carried.items()),
         ]
         inserted = stages.pairings(put_in)
         how = (_put_in(stages, stage), *rules.differentials(stage.value, stage.inner))
@@ -99,7 +97,7 @@ def _one_side(
 
 
 def _put_in(stages: Stages, stage: Stage) -> rules.Rule:
-    left, right = differential_name(stage.letter), stages.shown_change(stage)
+    left, right = stages.differential(stage.letter), stages.shown_change(stage)
     return rules.Rule(
         f"put in d{stage.letter.name}",
         f"{left.text} = {right.text}",
@@ -109,7 +107,7 @@ def _put_in(stages: Stages, stage: Stage) -> rules.Rule:
 
 def _pairs(stages: Stages, carried: dict[Variable, Expr]) -> Formula:
     order = [s.letter for s in reversed(stages)] + list(stages.targets)
-    pairs = [(carried[v], direction(v)) for v in order if v in carried]
+    pairs = [(carried[v], stages.direction(v)) for v in order if v in carried]
     return stages.pairings(pairs) if pairs else Formula("0", "0")
 
 
@@ -165,14 +163,14 @@ def _any(stages: Stages, derivatives: Sequence[Expr]) -> Iterator[Block]:
     yield from definitions(stages)
     changes: dict[Expr, Expr] = {}
     for stage in stages:
-        left = differential_name(stage.letter)
+        left = stages.differential(stage.letter)
         change = stages.change(stage)
         shown = stages.formula(change)
         yield Line(left, shown, rules.differentials(stage.value, stage.inner))
         put_in = stages.whole(change, changes)
-        changes[direction(stage.letter)] = put_in
-    total = changes[direction(stages[-1].letter)]
-    left = differential_name(stages[-1].letter)
+        changes[stages.direction(stage.letter)] = put_in
+    total = changes[stages.direction(stages[-1].letter)]
+    left = stages.differential(stages[-1].letter)
     if stages.formula(total).text != shown.text:
         yield Line(left, stages.formula(total), (rules.FILLED_IN,))
     for v, d in zip(stages.targets, derivatives, strict=True):

@@ -23,9 +23,9 @@ class Formula(NamedTuple):
     latex: str
 
 
-def direction(v: Variable) -> Variable:
-    """``dX`` for a variable or a letter ``X``."""
-    return Variable(f"d{v.name}", v.shape, v.properties & {"sym", "diag", "tri"})
+def direction(v: Variable, name: str = "") -> Variable:
+    """``dX`` for a variable or a letter ``X``, or another name."""
+    return Variable(name or f"d{v.name}", v.shape, v.properties & {"sym", "diag", "tri"})
 
 
 def formula(e: Expr, taken: Collection[str] = ()) -> Formula:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from tensorcalculus.calculus.sweep import dependent, forward, reverse
-from tensorcalculus.explanation.formulas import Formula, direction, formula, pairings
+from tensorcalculus.explanation.formulas import (
+    Formula,
+    differential_name,
+    direction,
+    formula,
+    named,
+    pairings,
+)
 from tensorcalculus.expr.contraction import symmetric
 from tensorcalculus.expr.node import (
     Combination,
@@ -72,11 +79,12 @@ class Stages(Sequence[Stage]):
     ) -> None:
         self.targets = tuple(targets)
         self.taken = names_in(f, *targets, *(value for _, value in given))
+        self._users = frozenset(self.taken)
+        """Names that are the user's, which differentials and adjoints must not have."""
         self.taken |= {"d", *(name for name, _ in given)}
         self.stages: list[Stage] = []
         self._letters: dict[Expr, Expr] = {}
         """Whole expressions by letter."""
-        self._cotangents: dict[str, Variable] = {}
         if given:
             f = self._named(given, f)
             if self.stages and f is self.stages[-1].letter:
@@ -146,24 +154,42 @@ class Stages(Sequence[Stage]):
 
     def change(self, stage: Stage) -> Expr:
         """The differential of a part in the differentials of what stands in it."""
-        return simplify(forward(stage.value, {v: direction(v) for v in stage.inner}))
+        return simplify(forward(stage.value, {v: self.direction(v) for v in stage.inner}))
 
     def shown_change(self, stage: Stage) -> Formula:
         """The differential as a formula; that of a number as a sum of Frobenius products."""
         if stage.letter.ndim:
             return self.formula(self.change(stage))
         slopes = self.pulled(stage, None)
-        return self.pairings([(g, direction(v)) for v, g in slopes.items()])
+        return self.pairings([(g, self.direction(v)) for v, g in slopes.items()])
 
     def pulled(self, stage: Stage, cotangent: Expr | None) -> dict[Variable, Expr]:
         """What the cotangent of a part gives to each of those that stand in it."""
         found = reverse(stage.value, list(stage.inner), cotangent)
         return {v: simplify(g) for v, g in zip(stage.inner, found, strict=True)}
 
-    def cotangent(self, v: Variable, prefix: str = "", suffix: str = "") -> Variable:
-        """A name for the derivative of the function by a part."""
-        name = f"{prefix}{v.name}{suffix}"
-        return self._cotangents.setdefault(name, Variable(name, v.shape))
+    def direction(self, v: Variable) -> Variable:
+        """``dX``."""
+        return direction(v, self._free(f"d{v.name}"))
+
+    def differential(self, v: Variable) -> Formula:
+        """``dX`` as it is written."""
+        name = self.direction(v).name
+        return differential_name(v) if name == f"d{v.name}" else named(name)
+
+    def adjoint(self, v: Variable) -> Variable:
+        """``X_bar``: the derivative of the function by a part, as back-propagation names it."""
+        return Variable(self._free(f"{v.name}_bar"), v.shape)
+
+    def cotangent(self, v: Variable) -> Variable:
+        """``G_X``: the same where it stands with ``dX``."""
+        return Variable(self._free(f"G_{v.name}"), v.shape)
+
+    def _free(self, name: str) -> str:
+        found, k = name, 2
+        while found in self._users:
+            found, k = f"{name}_{k}", k + 1
+        return found
 
     @property
     def delta(self) -> str:
