@@ -317,7 +317,7 @@ def test_decompositions_share_their_argument():
         ("U where (U,s,V) = inv(A)", "need svd, eigh, qr"),
         ("r where r = x where s = r", "where"),
         ("A where A = x", "declared a variable and also defined"),
-        ("r*x where r = s, s = x'", "side by side"),
+        ("r*x where s = x, r = s", "side by side"),
     ],
 )
 def test_where_errors(text: str, message: str):
