@@ -117,3 +117,9 @@ def test_literal_positions_make_the_axis_long_enough() -> None:
 def test_sizes_that_stand_on_no_variable() -> None:
     f = tc.parse("sum(ones(n))*c^2*sum(eye(k))", c="")
     assert f.check(order=2).largest_error < 1e-9
+
+
+def test_a_variable_that_cancelled_is_checked() -> None:
+    report = tc.parse("sum(x)-sum(x)+norm2(y)^2").check("x", "y")
+    assert {e.variables for e in report.entries} == {("x",), ("y",)}
+    assert report.largest_error < 1e-12

@@ -118,7 +118,7 @@ def explain(
     wrt: str | Variable | Sequence[str | Variable],
     *,
     order: int = 1,
-    ways: Sequence[str] = ("differentials", "network", "indices", "backpropagation"),
+    ways: str | Sequence[str] = ("differentials", "network", "indices", "backpropagation"),
     data: Mapping[str, Any] | None = None,
     symmetry: str = "projected",
     **shapes: str,
@@ -171,7 +171,7 @@ def explain(
       f = tr(A*X)
       df = tr(A*dX)  | constant factors stay: d(C*A) = C*dA
          = A':dX     | factors change sides: G:(A*B) = (A'*G):B = (G*B'):A
-      df/dX = A'     | what stands with dX is the derivative by X: df = G:dX
+      df/dX = A'     | what stands with dX is the derivative by X
     """
     from tensorcalculus.explanation.steps import explained
 

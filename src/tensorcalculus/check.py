@@ -13,6 +13,7 @@ from tensorcalculus.calculus.derivative import find_variable, jacobian
 from tensorcalculus.compiler.program import Program
 from tensorcalculus.display.rows import Fields
 from tensorcalculus.errors import CheckError, InputError
+from tensorcalculus.expr.combination import is_zero
 from tensorcalculus.expr.node import Expr, Map, Operation, Variable, variables_of, walk
 from tensorcalculus.random_data import basis, draw_sizes, draw_values, stays_inside
 
@@ -120,8 +121,16 @@ def check(
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
         raise ValueError(f"order is a positive integer, not {order!r}")
     chosen = [find_variable(f, v) for v in wrt] if wrt else list(variables_of(f).values())
-    cases = [_Case(f, by, e, d) for by, e, d in _derivatives(f, chosen, order, mode)]
     worst: dict[tuple[str, ...], CheckEntry] = {}
+    for v in [v for v in chosen if v.name not in variables_of(f)]:
+        # It cancelled: there is nothing to move, but the derivative must say so.
+        if not is_zero(jacobian(f, v, mode=mode)):
+            raise CheckError(f"{v.name} does not occur, and the derivative by it is not 0")
+        worst[v.name,] = CheckEntry((v.name,), 0.0, f"{v.name} cancels")
+        chosen.remove(v)
+    cases = [_Case(f, by, e, d) for by, e, d in _derivatives(f, chosen, order, mode)]
+    if not cases:
+        return CheckReport(tuple(worst.values()))
     for chosen_sizes in draw_sizes(f, dict(sizes or {}), dict(values or {}), seed):
         for entry in _at_some_point(f, cases, chosen_sizes, dict(values or {}), seed, tolerance):
             known = worst.get(entry.variables)

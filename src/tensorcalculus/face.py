@@ -124,12 +124,15 @@ class Face:
 
     # -- numbers ---------------------------------------------------------------------------------
 
-    def __call__(self, /, **values: Any) -> Any:
+    def __call__(self, /, *arrays: Any, **values: Any) -> Any:
         """The value for NumPy arrays given by name: an array, or a float for a scalar.
 
         Raises InputError, naming the array and the shape expected, where an array does not fit.
         """
         program = self._expr.memo.get("program") or self._program()
+        if arrays:
+            names = ", ".join(f"{name}=..." for name in self.variables)
+            raise TypeError(f"arrays are given by name: f({names})")
         result = program(values)
         if isinstance(result, (int, float)):  # a constant, or a count such as sum(ones(n))
             return float(result)

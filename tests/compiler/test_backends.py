@@ -331,7 +331,7 @@ def test_a_framework_that_is_missing(name: str) -> None:
         f"try: tc.compile(tc.parse('x'), backend='{name}')\n"
         "except tc.InputError as error: print(error)"
     )
-    assert f"pip install tensorcalculus[{name}]" in in_a_process(program)
+    assert f"pip install 'tensorcalculus[{name}]'" in in_a_process(program)
 
 
 def in_a_process(program: str, **more: str) -> str:

@@ -164,7 +164,7 @@ def gradient(f: Expr, wrt: str | Variable, *, symmetry: str = "projected") -> Ex
     if f.ndim:
         raise ShapeError(
             f"the gradient is that of a scalar; this expression has shape {show_shape(f.shape)}: "
-            "use jacobian"
+            'use jacobian, or declare as scalars what is meant so (c="")'
         )
     return jacobian(f, wrt, mode="reverse", symmetry=symmetry)
 

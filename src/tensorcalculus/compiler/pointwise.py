@@ -83,6 +83,6 @@ def import_numba(what: str) -> Any:
         import numba
     except ImportError as error:
         raise InputError(
-            f"{what} need numba ({error}); install it with: pip install tensorcalculus[fit]"
+            f"{what} need numba ({error}); install it with: pip install 'tensorcalculus[fit]'"
         ) from None
     return numba

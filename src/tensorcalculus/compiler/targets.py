@@ -168,7 +168,7 @@ class _FrameworkTarget(Target):
         except ImportError as error:
             raise InputError(
                 f"{self.title} is not installed ({error}); "
-                f"install it with: pip install tensorcalculus[{self.name}]"
+                f"install it with: pip install 'tensorcalculus[{self.name}]'"
             ) from None
 
     def argument(self, text: str) -> str:

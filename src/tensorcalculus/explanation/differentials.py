@@ -126,7 +126,7 @@ def _result(
         return
     whole = stages.whole(g, known)
     first = stages.formula(g)
-    yield Line(left, first, (rules.READ_OFF,))
+    yield Line(left, first, (rules.read_off(v),))
     filled = stages.formula(whole)
     if filled.text != first.text:
         yield Line(left, filled, (rules.FILLED_IN,))
@@ -174,4 +174,8 @@ def _any(stages: Stages, derivatives: Sequence[Expr]) -> Iterator[Block]:
     if stages.formula(total).text != shown.text:
         yield Line(left, stages.formula(total), (rules.FILLED_IN,))
     for v, d in zip(stages.targets, derivatives, strict=True):
-        yield Line(derivative_name(stages[-1].letter, v), stages.formula(d), (rules.LINEAR_IN,))
+        yield Line(
+            derivative_name(stages[-1].letter, v),
+            stages.formula(d),
+            (rules.linear_in(v, stages[-1].letter),),
+        )

@@ -15,8 +15,8 @@ from tensorcalculus.explanation.differentials import structured
 from tensorcalculus.explanation.formulas import Formula, derivative_name, slope_name
 from tensorcalculus.explanation.stages import Stage, Stages
 from tensorcalculus.expr.combination import add
-from tensorcalculus.expr.contraction import contract
-from tensorcalculus.expr.node import Expr, Variable
+from tensorcalculus.expr.contraction import contract, symmetric
+from tensorcalculus.expr.node import Expr, Variable, variables_of
 from tensorcalculus.notation.index_latex import index_latex
 from tensorcalculus.notation.indices import entry
 from tensorcalculus.simplify.engine import simplify
@@ -91,9 +91,13 @@ def _local(stages: Stages, stage: Stage, v: Variable, plain: Expr) -> Iterator[B
     raw = _equation(name, deltas, stages, v, local=local)
     # Deltas inside of what an operation takes as a whole say little.
     plain_sum = f"{stages.delta}[" in raw.right.text and " where " not in raw.right.text
-    if plain_sum and raw.right.text != shown.right.text:
+    if plain_sum and "sum(" not in raw.right.text:  # no sum for a delta to take away
+        yield Line(shown.left, shown.right, (*shown.rules, DELTA))
+    elif plain_sum and raw.right.text != shown.right.text:
         yield Line(raw.left, raw.right, (*shown.rules, DELTA))
-        yield Line(shown.left, shown.right, (REMOVED,))
+        known = [x.name for x in variables_of(stage.value).values() if symmetric(x) and x.ndim > 1]
+        also = tuple(rules.Rule(f"{name} is symmetric") for name in known)
+        yield Line(shown.left, shown.right, (REMOVED, *also))
     else:
         yield shown
 

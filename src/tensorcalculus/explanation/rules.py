@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from tensorcalculus.calculus.sweep import dependent, reverse
+from tensorcalculus.calculus.sweep import dependent, differential, reverse
 from tensorcalculus.explanation.formulas import direction, formula, pairings
-from tensorcalculus.expr.contraction import is_permutation
+from tensorcalculus.expr.contraction import is_permutation, symmetric
 from tensorcalculus.expr.maps import apply
 from tensorcalculus.expr.node import (
     Combination,
@@ -20,6 +20,9 @@ from tensorcalculus.expr.node import (
     is_map,
 )
 from tensorcalculus.simplify.engine import simplify
+
+_LONGEST = 60
+"""Characters of a differential beyond which only its source is named."""
 
 
 class Rule(NamedTuple):
@@ -63,12 +66,16 @@ OBVIOUS = (SUM, CONSTANT, LINEAR, SUMMED, TRACE)
 """What needs no word where entries are numbers."""
 NAMED = Rule("names for parts")
 FILLED_IN = Rule("the names are filled in")
-READ_OFF = Rule(
-    "what stands with dX is the derivative by X",
-    "df = G:dX",
-    r"\mathrm{d}f=\langle G,\mathrm{d}X\rangle",
-)
-LINEAR_IN = Rule("the derivative is the linear map that takes dX to dF")
+
+
+def read_off(v: Variable) -> Rule:
+    """What stands with a differential is the derivative."""
+    return Rule(f"what stands with d{v.name} is the derivative by {v.name}")
+
+
+def linear_in(v: Variable, f: Variable) -> Rule:
+    """The derivative of what is no scalar."""
+    return Rule(f"the derivative is the linear map that takes d{v.name} to d{f.name}")
 
 
 def differentials(value: Expr, inner: Collection[Variable]) -> tuple[Rule, ...]:
@@ -127,8 +134,28 @@ def _of_operation(node: Operation) -> Rule:
     row = node.row
     if row.linear:
         return Rule(f"{row.name} is linear")
+    letters = ("x", "X", "X")
+    args = [
+        Variable(letters[min(a.ndim, 3) - 1] + str(k or ""), a.shape, _space(a)) if a.ndim else a
+        for k, a in enumerate(node.args)
+    ]
+    made = Operation(row, tuple(args), node.params)
+    moving = {k: direction(a) for k, a in enumerate(args) if isinstance(a, Variable)}
+    change = differential(made, moving)
+    if change is not None:
+        left, right = formula(made), formula(simplify(change))
+        if len(right.text) <= _LONGEST:
+            return Rule(
+                row.name,
+                f"d {left.text} = {right.text}",
+                rf"\mathrm{{d}}\,{left.latex}={right.latex}",
+            )
     statement, _, source = row.reference.partition(";")
     return Rule(row.name, f"{statement} [{source.strip()}]" if source else statement)
+
+
+def _space(a: Expr) -> frozenset[str]:
+    return frozenset({"sym"}) if a.ndim == 2 and symmetric(a) else frozenset()
 
 
 def moves(value: Expr, inner: Collection[Variable]) -> tuple[Rule, ...]:

@@ -35,12 +35,13 @@ def explained(
     f: Expr | str,
     wrt: str | Variable | Sequence[str | Variable],
     order: int,
-    ways: Sequence[str],
+    ways: str | Sequence[str],
     data: Mapping[str, Any] | None,
     declarations: Mapping[str, str],
     symmetry: str,
 ) -> Explanation:
     """See :func:`tensorcalculus.explain`."""
+    ways = [ways] if isinstance(ways, str) else ways
     for way in ways:
         if way not in WAYS:
             raise InputError(f"there is no way {way!r} to explain; the ways are {', '.join(WAYS)}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from tensorcalculus.errors import ParseError, ShapeError, UnknownNameError, placed
+from tensorcalculus.errors import ParseError, ShapeError, UnknownNameError, nearest, placed
 from tensorcalculus.expr import build
 from tensorcalculus.expr.arithmetic import normal_items
 from tensorcalculus.expr.context import remember
@@ -95,6 +95,8 @@ class Reading:
         self.opened = True
         """Whether a name that ``where`` defines is replaced by what it stands for."""
         self.definitions: list[tuple[str, Expr]] = []
+        self.used: set[str] = set()
+        """Names that ``where`` defines and the formula has."""
 
     def run(self) -> Expr:
         with unifying(self.unifier):
@@ -167,6 +169,7 @@ class Reading:
     def read_name(self, node: syntax.Name) -> Value:
         name = node.name
         if name in self.bound:
+            self.used.add(name)
             return self.bound[name]
         if name == "eye" and name not in self.declared:
             return Value(build.eye(self.fresh(node)))
@@ -358,7 +361,14 @@ class Reading:
                 self.definitions.append((name, part.expr))
                 letter = part.expr if self.opened else Variable(name, part.expr.shape)
                 self.bound[name] = Value(letter, part.row)
-        return self.value(node.body)
+        result = self.value(node.body)
+        for binding in node.bindings:
+            if self.used.isdisjoint(binding.names):
+                told = " and ".join(binding.names)
+                hint = nearest(binding.names[0], self.met)
+                message = f"{told} is defined by where and does not occur.{hint}"
+                raise placed(ParseError, self.text, binding.start, binding.end, message)
+        return result
 
     def is_value(self, name: str) -> bool:
         """Whether a name is known as a variable or from a where clause."""

@@ -484,6 +484,9 @@ def decompose(reading: Reading, binding: syntax.Binding) -> tuple[Expr, ...]:
     count = len(DECOMPOSITIONS[node.name])
     if len(binding.names) != count:
         raise ParseError(f"{node.name} gives {count} results, {len(binding.names)} are named")
+    usual = list(DECOMPOSITIONS[node.name])
+    if sorted(binding.names) == sorted(usual) and list(binding.names) != usual:
+        raise ParseError(f"{node.name} gives ({','.join(usual)}), in this order")
     (a,) = _expressions(reading, node, 1)
     return getattr(spectral, node.name)(a)
 
