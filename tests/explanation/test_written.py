@@ -194,3 +194,16 @@ def test_names_of_the_user_are_not_taken() -> None:
     text = told.to_text()
     assert "df = dx:dx_2" in text  # the first is the user's
     assert re.search(r"x_bar_2\s+f_bar\*dx", text)
+
+
+def test_what_is_done_for_a_symmetric_variable_is_said_in_every_way() -> None:
+    told = tc.explain("x'*S*y", "S", S="n n sym")
+    for way in ("differentials", "network", "indices", "backpropagation"):
+        assert re.search(r"symmetric|declared sym", told[way].to_text()), way
+    second = tc.explain("logdet(S)", "S", S="n n spd", order=2, ways="differentials")
+    assert "the part symmetric in its axes" in second.to_text()
+
+
+def test_a_vector_jacobian_product_is_called_so() -> None:
+    told = tc.explain("tanh(A*x)", "x", ways="backpropagation")
+    assert "x_bar is the derivative of F_bar:F by x" in told.to_text()

@@ -217,3 +217,9 @@ def test_no_warning_from_reading():
 def test_where_defines_before_it_uses() -> None:
     with pytest.raises(tc.ParseError, match="z is used before where defines it"):
         tc.parse("(y-1)^2 where y = sin(z), z = 2*a'*b")
+
+
+@pytest.mark.parametrize(("text", "message"), [("x^T*A*x", "written x'"), ("x.T*A", "x' for x.T")])
+def test_transposes_of_other_languages(text: str, message: str) -> None:
+    with pytest.raises(tc.TensorCalculusError, match=message):
+        tc.parse(text)

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tensorcalculus.calculus.derivative import project
+from tensorcalculus.calculus.derivative import STRUCTURE, project
 from tensorcalculus.check import call
 from tensorcalculus.compiler.program import Program
 from tensorcalculus.compiler.sizes import solve_sizes
 from tensorcalculus.explanation.blocks import Block, Cell, Note, Table
+from tensorcalculus.explanation.differentials import projection
 from tensorcalculus.explanation.formulas import (
     Formula,
     derivative_name,
@@ -47,7 +48,22 @@ def by_backpropagation(stages: Stages, data: Mapping[str, Any] | None) -> tuple[
         Note(_BACKWARD),
         Table(_head("adjoint", "formula", "value", numbers=numbers),
               tuple(_backward(stages, adjoints, numbers))),
+        *_notes(stages),
     )  # fmt: skip
+
+
+def _notes(stages: Stages) -> Iterator[Note]:
+    last = stages[-1].letter
+    for v in stages.targets:
+        bar = stages.adjoint(v).name
+        if last.ndim:
+            given = stages.adjoint(last).name
+            yield Note(
+                f"{given} is given: {bar} is the derivative of {given}:{last.name} by {v.name}, a "
+                "vector-Jacobian product, for which no Jacobian is made."
+            )
+        if v.properties & STRUCTURE and v.ndim > 1:
+            yield Note(f"For {bar}: {projection(v, v.ndim).name}.")
 
 
 def _head(*titles: str, numbers: object) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tensorcalculus.calculus.derivative import project
+from tensorcalculus.calculus.derivative import STRUCTURE, project
 from tensorcalculus.explanation import rules
 from tensorcalculus.explanation.blocks import Block, Line, Note
 from tensorcalculus.explanation.formulas import (
@@ -143,17 +143,20 @@ def structured(
         if derivative is whole:
             yield Note(f"All entries of {v.name} are taken as independent.")
             return
-        yield Line(left, stages.formula(projected), (_projection(v),))
+        yield Line(left, stages.formula(projected), (projection(v, whole.ndim),))
         shown = stages.formula(projected)
     if final.text != shown.text:
         yield Line(left, final, (rules.Rule("in simplest form"),))
 
 
-def _projection(v: Variable) -> rules.Rule:
+def projection(v: Variable, order: int) -> rules.Rule:
+    """What is done to a derivative of that order by a variable with structure."""
     if "diag" in v.properties:
         return rules.Rule(f"{v.name} is diagonal: the diagonal part")
     if "tri" in v.properties:
         return rules.Rule(f"{v.name} is lower triangular: the lower part")
+    if order > v.ndim or v.ndim > 2:
+        return rules.Rule(f"{v.name} is symmetric: the part symmetric in its axes")
     return rules.Rule(
         f"{v.name} is symmetric: the symmetric part", "(G+G')/2", r"\tfrac12(G+G^{\top})"
     )
@@ -174,8 +177,7 @@ def _any(stages: Stages, derivatives: Sequence[Expr]) -> Iterator[Block]:
     if stages.formula(total).text != shown.text:
         yield Line(left, stages.formula(total), (rules.FILLED_IN,))
     for v, d in zip(stages.targets, derivatives, strict=True):
-        yield Line(
-            derivative_name(stages[-1].letter, v),
-            stages.formula(d),
-            (rules.linear_in(v, stages[-1].letter),),
-        )
+        how = [rules.linear_in(v, stages[-1].letter)]
+        if simplify(project(d, d.ndim - v.ndim, v)) is d and v.properties & STRUCTURE:
+            how.append(projection(v, d.ndim))
+        yield Line(derivative_name(stages[-1].letter, v), stages.formula(d), tuple(how))

@@ -323,6 +323,9 @@ class Reading:
                 return Value(build.matrix_power(x, q.value))
             if q.value == Fraction(1, 2):
                 raise ShapeError("A^(1/2) of a matrix is sqrtm(A); entry by entry it is A.^(1/2)")
+        if isinstance(node.exponent, syntax.Name) and node.exponent.name == "T":
+            base = self.text[node.base.start : node.base.end]
+            raise ShapeError(f"^ is a power; a transpose is written {base}'")
         raise ShapeError(
             f"^ is the power of a scalar, or of a square matrix with an integer exponent; "
             f"{self.spelled(node.base, a)}: write .^ for entry by entry"

@@ -175,7 +175,7 @@ _HINTS = {
     **dict.fromkeys("#%", "comments cannot be written here"),
     **dict.fromkeys("&~!", "there is no logic and no factorial"),
     "|": "write abs(x), norm2(x) or det(X)",
-    ".": "a '.' belongs to a number or to one of .* ./ .^ .'",
+    ".": "a '.' belongs to a number or to one of .* ./ .^ .'; write x' for x.T",
     **dict.fromkeys("×·⋅∙∗", "write *"),
     **dict.fromkeys("−–", "write -"),
     **dict.fromkeys("⊙∘", "write .*"),
