@@ -138,7 +138,11 @@ FOREIGN = " is not part of the language"
         ("a − b", "  ^", f"'−'{FOREIGN}; write -"),
         ("a·b", " ^", f"'·'{FOREIGN}; write *"),
         ("Aᵀ", " ^", f"'ᵀ'{FOREIGN}; write '"),
-        ("a.b", " ^", f"'.'{FOREIGN}; a '.' belongs to a number or to one of .* ./ .^ .'; write x' for x.T"),
+        (
+            "a.b",
+            " ^",
+            f"'.'{FOREIGN}; a '.' belongs to a number or to one of .* ./ .^ .'; write x' for x.T",
+        ),
         ("é", "^", f"'é'{FOREIGN}"),
         ("a\x00", " ^", f"U+0000{FOREIGN}"),
         ("a\ud800", " ^", f"U+D800{FOREIGN}"),

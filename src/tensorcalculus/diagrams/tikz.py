@@ -32,33 +32,11 @@ _SPECIAL = {
     "²": "$^2$",
     "⁻": "$^-$",
 }
-_GREEK = [
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "epsilon",
-    "zeta",
-    "eta",
-    "theta",
-    "iota",
-    "kappa",
-    "lambda",
-    "mu",
-    "nu",
-    "xi",
-    "omicron",
-    "pi",
-    "rho",
-    "varsigma",
-    "sigma",
-    "tau",
-    "upsilon",
-    "phi",
-    "chi",
-    "psi",
-    "omega",
-]
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho "
+    "varsigma sigma tau upsilon phi chi psi omega"
+).split()
+"""In the order of Unicode, from α on."""
 
 
 def to_tikz(piece: Piece, *, standalone: bool = False) -> str:
@@ -106,10 +84,11 @@ def _text(text: Text) -> str:
     font = f"\\fontsize{{{size}}}{{{size}}}\\selectfont"
     slanted = "\\itshape" if text.kind == "title" else ""
     options = f"inner sep=0pt{colour},font={font}{slanted}"
-    return f"\\node[{options}] at {_at(*text.at)} {{{_escaped(text.text)}}};"
+    return f"\\node[{options}] at {_at(*text.at)} {{{escaped(text.text)}}};"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text that LaTeX sets as it is."""
     return "".join(_letter(c) for c in text)
 
 

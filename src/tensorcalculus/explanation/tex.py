@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tensorcalculus.diagrams.tikz import escaped
 from tensorcalculus.explanation.blocks import Block, Cell, Line, Note, Table
 from tensorcalculus.explanation.record import Explanation
 from tensorcalculus.explanation.rules import Rule
-
-_SPECIAL = {c: rf"\{c}" for c in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\ensuremath{<}",
-    ">": r"\ensuremath{>}",
-}
 
 
 def tex(explanation: Explanation) -> str:
@@ -72,8 +65,3 @@ def _table(table: Table) -> str:
 
 def _cell(cell: Cell) -> str:
     return escaped(cell) if isinstance(cell, str) else f"${cell.latex}$"
-
-
-def escaped(text: str) -> str:
-    """Words without the characters that LaTeX reads as commands."""
-    return "".join(_SPECIAL.get(c, c) for c in text)
