@@ -44,6 +44,11 @@ SUMMED = Rule("a sum of entries is linear", "d sum(A) = sum(dA)",
               r"\mathrm{d}\sum A=\sum\mathrm{d}A")  # fmt: skip
 TRACE = Rule("the trace is linear", "d tr(A) = tr(dA)",
              r"\mathrm{d}\operatorname{tr}A=\operatorname{tr}\mathrm{d}A")  # fmt: skip
+SQUARES = Rule(
+    "squared norm",
+    "d norm2(A)^2 = 2*A:dA",
+    r"\mathrm{d}\lVert A\rVert^{2}=2\langle A,\mathrm{d}A\rangle",
+)
 MOVED = Rule(
     "factors change sides",
     "G:(A*B) = (A'*G):B = (G*B'):A",
@@ -85,8 +90,13 @@ def differentials(value: Expr, inner: Collection[Variable]) -> tuple[Rule, ...]:
 
 def _differentials(value: Expr, inner: Collection[Variable]) -> Iterator[Rule]:
     order, marked = dependent(value, inner)
+    done: set[Expr] = set()
     for node in reversed(order):
-        if node not in marked or node in inner:
+        if node not in marked or node in inner or node in done:
+            continue
+        if is_square(node):
+            done.add(node.children[0])
+            yield SQUARES
             continue
         live = sum(c in marked for c in node.children)
         if isinstance(node, Combination):
@@ -152,6 +162,14 @@ def _of_operation(node: Operation) -> Rule:
             )
     statement, _, source = row.reference.partition(";")
     return Rule(row.name, f"{statement} [{source.strip()}]" if source else statement)
+
+
+def is_square(node: Expr) -> bool:
+    """Whether this is the sum of all squares of one tensor."""
+    if not isinstance(node, Contraction) or node.out or len(node.operands) != 1:
+        return False
+    (inner,) = node.operands
+    return is_map(inner, "pow") and inner.args[1] is Number(2)
 
 
 def _space(a: Expr) -> frozenset[str]:

@@ -15,6 +15,7 @@ from tensorcalculus.explanation.formulas import (
     named,
     pairings,
 )
+from tensorcalculus.explanation.rules import is_square
 from tensorcalculus.expr.contraction import symmetric
 from tensorcalculus.expr.node import (
     Combination,
@@ -222,10 +223,8 @@ def _is_norm(node: Expr) -> bool:
     if not (isinstance(node, Map) and node.function.name in ("pow", "pow0")):
         return False
     base, exponent = node.args
-    if not (isinstance(base, Contraction) and not base.out and len(base.operands) == 1):
-        return False
     half = isinstance(exponent, Number) and Fraction(exponent.value).denominator == 2
-    return half and is_map(base.operands[0], "pow")
+    return half and is_square(base)
 
 
 def _is_plain(value: Expr) -> bool:
