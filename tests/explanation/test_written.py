@@ -207,3 +207,11 @@ def test_what_is_done_for_a_symmetric_variable_is_said_in_every_way() -> None:
 def test_a_vector_jacobian_product_is_called_so() -> None:
     told = tc.explain("tanh(A*x)", "x", ways="backpropagation")
     assert "x_bar is the derivative of F_bar:F by x" in told.to_text()
+
+
+@pytest.mark.parametrize("way", ["differentials", "network", "indices", "backpropagation"])
+def test_all_entries_independent_in_every_way(way: str) -> None:
+    told = tc.explain("x'*S*y", "S", S="n n sym", symmetry="full", ways=way)
+    text = told.to_text()
+    assert "All entries of S are taken as independent." in text
+    assert "/2" not in text and "x*y'" in text

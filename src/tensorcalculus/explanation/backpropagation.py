@@ -16,7 +16,7 @@ from tensorcalculus.check import call
 from tensorcalculus.compiler.program import Program
 from tensorcalculus.compiler.sizes import solve_sizes
 from tensorcalculus.explanation.blocks import Block, Cell, Note, Table
-from tensorcalculus.explanation.differentials import projection
+from tensorcalculus.explanation.differentials import independent, projection
 from tensorcalculus.explanation.formulas import (
     Formula,
     derivative_name,
@@ -37,10 +37,19 @@ _BACKWARD = (
 )
 
 
-def by_backpropagation(stages: Stages, data: Mapping[str, Any] | None) -> tuple[Block, ...]:
-    """The tables of the two sweeps; with ``data`` the numbers stand in them."""
+def by_backpropagation(
+    stages: Stages, data: Mapping[str, Any] | None, *, projected: bool = True
+) -> tuple[Block, ...]:
+    """The tables of the two sweeps; with ``data`` the numbers stand in them.
+
+    Adjoints of structured variables are ``projected`` on their space, or by all entries.
+    """
     numbers = None if data is None else _Numbers(stages, data)
     adjoints = _adjoints(stages)
+    if projected:
+        adjoints |= {
+            v: simplify(project(adjoints[v], 0, v)) for v in stages.targets if v in adjoints
+        }
     return (
         Note(_FORWARD),
         Table(_head("part", "formula", "value", "local derivative", numbers=numbers),
@@ -48,11 +57,11 @@ def by_backpropagation(stages: Stages, data: Mapping[str, Any] | None) -> tuple[
         Note(_BACKWARD),
         Table(_head("adjoint", "formula", "value", numbers=numbers),
               tuple(_backward(stages, adjoints, numbers))),
-        *_notes(stages),
+        *_notes(stages, projected),
     )  # fmt: skip
 
 
-def _notes(stages: Stages) -> Iterator[Note]:
+def _notes(stages: Stages, projected: bool) -> Iterator[Note]:
     last = stages[-1].letter
     for v in stages.targets:
         bar = stages.adjoint(v).name
@@ -63,7 +72,8 @@ def _notes(stages: Stages) -> Iterator[Note]:
                 "vector-Jacobian product, for which no Jacobian is made."
             )
         if v.properties & STRUCTURE and v.ndim > 1:
-            yield Note(f"For {bar}: {projection(v, v.ndim).name}.")
+            told = Note(f"For {bar}: {projection(v, v.ndim).name}.")
+            yield told if projected else independent(v)
 
 
 def _head(*titles: str, numbers: object) -> tuple[str, ...]:
@@ -134,8 +144,6 @@ def _backward(
         (last, named("1") if not last.ndim else "given", None)
     ]
     for v, e in adjoints.items():
-        if v in stages.targets:
-            e = simplify(project(e, 0, v))
         rows.append((v, _shown(stages, v, e), e))
     for v, shown, e in rows:
         row: list[Cell] = [named(stages.adjoint(v).name), shown]

@@ -141,12 +141,17 @@ def structured(
     final = stages.formula(derivative)
     if projected is not whole and stages.formula(projected).text != shown.text:
         if derivative is whole:
-            yield Note(f"All entries of {v.name} are taken as independent.")
+            yield independent(v)
             return
         yield Line(left, stages.formula(projected), (projection(v, whole.ndim),))
         shown = stages.formula(projected)
     if final.text != shown.text:
         yield Line(left, final, (rules.Rule("in simplest form"),))
+
+
+def independent(v: Variable) -> Note:
+    """What ``symmetry="full"`` means."""
+    return Note(f"All entries of {v.name} are taken as independent.")
 
 
 def projection(v: Variable, order: int) -> rules.Rule:

@@ -8,9 +8,11 @@ from tensorcalculus.errors import InputError
 from tensorcalculus.explanation import rules
 from tensorcalculus.explanation.blocks import Block, Line, Note, Picture
 from tensorcalculus.explanation.deletion import Deletion, deletions
+from tensorcalculus.explanation.differentials import independent
 from tensorcalculus.explanation.formulas import derivative_name, named
 from tensorcalculus.explanation.stages import Stages
 from tensorcalculus.expr.node import Expr, Number, Variable
+from tensorcalculus.notation.graphs import to_diagram
 
 DELETED = rules.Rule("delete the node, once for every occurrence, and add up")
 
@@ -35,10 +37,14 @@ def _blocks(stages: Stages, v: Variable, made: Deletion, derivative: Expr) -> It
         yield Picture(occurrence.diagram, occurrence.caption)
     terms = stages.pairings([(Number(1), o.expression) for o in made.occurrences])
     final = stages.formula(derivative)
-    if not made.note:
-        yield Line(left, terms, (DELETED,))
-    if made.note:
+    full = derivative is not made.result
+    if full:
+        yield independent(v)
+    elif made.note:
         yield Note(f"{made.note[0].upper()}{made.note[1:]}.")
-    if made.note or final.text != terms.text:
+    if full or not made.note:
+        yield Line(left, terms, (DELETED,))
+    if final.text != terms.text:
         yield Line(left, final, (rules.Rule("in simplest form"),))
-    yield Picture(made.simplified, "the derivative, its legs marked")
+    drawn = to_diagram(derivative, v.ndim) if full else made.simplified
+    yield Picture(drawn, "the derivative, its legs marked")

@@ -89,11 +89,10 @@ class _Task:
         name: str = "",
     ) -> None:
         self.f = f
-        self.targets = targets
+        self.projected = symmetry == "projected"
         self.derivatives = tuple(derivative(f, v, symmetry=symmetry) for v in targets)
         self.coarse = Stages(body, targets, given=given, name=name)
         self.fine = self.coarse if given else Stages(body, targets, fine=True, name=name)
-        self.name = name
 
     def blocks(self, way: str, data: Mapping[str, Any] | None) -> tuple[Block, ...]:
         if way == "differentials":
@@ -102,7 +101,7 @@ class _Task:
             return by_indices(self.coarse, self.derivatives)
         if way == "network":
             return by_network(self.coarse, self.f, self.derivatives)
-        return by_backpropagation(self.fine, data)
+        return by_backpropagation(self.fine, data, projected=self.projected)
 
     def _simplified(self) -> Iterator[Block]:
         """The function as it was given, where rules have made another form of it."""
